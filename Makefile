@@ -1,0 +1,48 @@
+# Everything runs in a virtual environment of its own, made on first use from the hash-checked requirements.txt.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check lint types contracts proof bench lock clean
+help:            ## show the targets
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+demo: $(READY)   ## install, then tell the whole story on real data
+	@$(BIN)/headgate demo
+
+test: $(READY)   ## install, then run the tests
+	@$(BIN)/python -m pytest
+
+check: lint types contracts test  ## all that CI runs
+
+lint: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(READY)
+	@$(BIN)/mypy
+
+contracts: $(READY)
+	@$(BIN)/lint-imports
+
+proof: $(READY)  ## the longer proofs: simulations with more repetitions, more kill points
+	@$(BIN)/python -m pytest -m proof
+
+bench: $(READY)  ## the figures that the README quotes
+	@$(BIN)/python -m benchmarks.release --pairs 4
+
+lock: $(READY)   ## compile requirements.txt from pyproject.toml again
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --extra dev --upgrade \
+	  pyproject.toml -o requirements.txt
+
+clean:           ## remove the environment; the records in .headgate stay
+	rm -rf $(VENV)
+
+# The list is checked by its hashes; the project itself is then installed in place, with nothing left to resolve.
+$(READY): requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
