@@ -1,0 +1,287 @@
+"""The ledger: the append-only, hash-chained, signed record of every decision about one model.
+
+One entry is one write-once file of the store, `ledger/<model>/000000042.json`, in canonical JSON. There is no mutable
+head: the highest slot is the head, and of several writers of the next slot exactly one wins. The entries are the leaves
+of a Merkle tree (RFC 6962), so a size and a root name a whole history.
+
+Against whom: whoever can write to the store but has no pipeline key cannot change, insert, swap, repeat or remove an
+entry in the middle without `check` seeing it. They can stop it, by garbage in the next slot, which `check` sees. They
+can cut off the newest entries: any prefix is a valid ledger, so only a size and a root that were written down elsewhere
+(by an approver, in MLflow, in a package) show that. Whoever holds the key can write another history, which only those
+outside witnesses contradict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from headgate import merkle
+from headgate.canonical import digest_of
+from headgate.entry import Entry, genesis, moment, seal, unseal
+from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
+from headgate.signing import Signer, Verifier
+from headgate.store import Store
+
+__all__ = ["Anomaly", "Entry", "Ledger", "append", "check", "problems", "read", "slot_name", "slots"]
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SLOT = re.compile(r"([0-9]{9})\.json")
+_REASKED = 1000
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One thing that is wrong, with its smallest witness: the slot, what is there and what should be.
+
+    Names: ``missing_slot``, ``unreadable``, ``wrong_model``, ``wrong_slot``, ``broken_chain``, ``wrong_key``,
+    ``bad_signature``, ``time_backwards``, ``repeated_nonce``.
+    """
+
+    name: str
+    slot: int
+    got: str
+    expected: str
+
+    def __str__(self) -> str:  # what a reader of a log sees
+        return f"slot {self.slot}: {self.name}: got {self.got}; expected {self.expected}"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A verified ledger, or a prefix of one.
+
+    Attributes:
+        model: whose ledger.
+        entries: the entries, by slot.
+        stored: their bytes as stored, by slot: the leaves of the Merkle tree.
+    """
+
+    model: str
+    entries: tuple[Entry, ...] = ()
+    stored: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of entries, which is the number of the next slot."""
+        return len(self.entries)
+
+    @property
+    def head(self) -> str:
+        """The digest of the last entry's stored bytes; of an empty ledger, the model's `genesis`."""
+        return digest_of(self.stored[-1]) if self.stored else genesis(self.model)
+
+    def root(self) -> str:
+        """The Merkle root over all entries."""
+        return merkle.root(self.stored)
+
+    def root_at(self, size: int) -> str:
+        """The Merkle root when the ledger had this size.
+
+        Raises:
+            BadInput: it never had.
+        """
+        if not 0 <= size <= self.size:
+            raise _unfit(self, f"the size {size}", f"a size from 0 to {self.size}", "fetch the whole ledger")
+        return merkle.root(self.stored[:size])
+
+    def preview(  # the fields of an entry
+        self, signer: Signer, *, kind: str, actor: str, body: object, release: str | None, time: str, nonce: str
+    ) -> Entry:
+        """The entry that `append` would write with the same arguments. Raises as it does, and writes nothing."""
+        said = {"kind": kind, "actor": actor, "body": body, "release": release, "time": time, "nonce": nonce}
+        return _next(self, signer, said)[0]
+
+
+def append(  # noqa: PLR0913  # the fields of an entry
+    store: Store,
+    ledger: Ledger,
+    signer: Signer,
+    *,
+    kind: str,
+    actor: str,
+    body: object,
+    release: str | None,
+    time: str,
+    nonce: str,
+) -> Ledger:
+    """The ledger with one more entry, which is in the store when this returns.
+
+    A repeated call with the same arguments is one write: a writer that cannot know whether its first try arrived tries
+    again and gets the grown ledger.
+
+    Args:
+        store: where the ledger is.
+        ledger: the ledger that the decision was made from.
+        signer: the pipeline's key.
+        kind: what happened, lower_snake.
+        actor: who did it.
+        body: a JSON object of at most 1 MiB.
+        release: the release it is about, or None.
+        time: RFC 3339 in UTC with ``Z``, not before the last entry's.
+        nonce: 8 to 64 letters, digits, ``_-``, never used before in this ledger.
+
+    Raises:
+        BadInput: the entry cannot follow this ledger.
+        SlotTaken: another writer was first: read, fold and decide again.
+        Unavailable: the store failed; whether the entry was written is not known.
+    """
+    said = {"kind": kind, "actor": actor, "body": body, "release": release, "time": time, "nonce": nonce}
+    entry, data = _next(ledger, signer, said)
+    name = slot_name(ledger.model, entry.seq)
+    # A store may report a loss for a write of ours that it retried: what is there decides.
+    if not store.put(name, data) and (found := store.get(name)) != data:
+        raise _taken(name, found)
+    return Ledger(ledger.model, (*ledger.entries, entry), (*ledger.stored, data))
+
+
+def read(store: Store, model: str, verifier: Verifier) -> Ledger:
+    """The whole ledger of a model, every entry verified; an empty one if there is none.
+
+    Raises:
+        BadInput: that is no model's name.
+        Tampered: something is wrong; the message has the first anomaly, `problems` has all.
+        Unavailable: the store failed.
+    """
+    found = slots(store, model)
+    read_entries: list[Entry] = []
+    anomalies = list(_examine(found, model, verifier, read_entries))
+    if anomalies:
+        raise _broken(model, anomalies)
+    return Ledger(model, tuple(read_entries), tuple(found[slot] for slot in sorted(found)))
+
+
+def problems(store: Store, model: str, verifier: Verifier) -> tuple[Anomaly, ...]:
+    """Everything that is wrong with a stored ledger; nothing if `read` would accept it."""
+    return check(slots(store, model), model, verifier)
+
+
+def check(slots: Mapping[int, bytes], model: str, verifier: Verifier) -> tuple[Anomaly, ...]:
+    """Everything that is wrong with some slots as the ledger of a model, in the order of the slots.
+
+    Pure, so that an auditor can run it over copied files. It cannot see that the newest entries were cut off.
+
+    Args:
+        slots: the stored bytes of each slot.
+        model: the model's name.
+        verifier: the pipeline's public key.
+    """
+    return tuple(_examine(slots, model, verifier, []))
+
+
+def slots(store: Store, model: str) -> dict[int, bytes]:
+    """The stored bytes of each slot of a model, unverified. Other files beside the slots are not entries."""
+    folder = slot_name(model, 0).rpartition("/")[0] + "/"
+    names = (_SLOT.fullmatch(name.removeprefix(folder)) for name in store.names(folder))
+    listed = {int(match[1]) for match in names if match}
+    # A listing made while others write may miss a slot and show a later one. It misses few: more is a real gap.
+    missed = islice((slot for slot in range(max(listed, default=0)) if slot not in listed), _REASKED)
+    asked = ((slot, store.get(slot_name(model, slot))) for slot in sorted({*listed, *missed}))
+    return {slot: data for slot, data in asked if data is not None}
+
+
+def slot_name(model: str, slot: int) -> str:
+    """Where the store has a slot. Raises BadInput if that is no model's name."""
+    if not _MODEL.fullmatch(model):
+        raise BadInput(
+            "model name",
+            got=repr(model),
+            expected="1 to 100 letters, digits, '.', '_', '-', the first a letter or digit",
+            next_step="use the name of the policy's [model] table",
+        )
+    return f"ledger/{model}/{slot:09}.json"
+
+
+def _examine(slots: Mapping[int, bytes], model: str, verifier: Verifier, entries: list[Entry]) -> Iterator[Anomaly]:
+    due, last, nonces = 0, None, dict[str, int]()
+    for slot in sorted(slots):
+        if slot != due:
+            yield Anomaly("missing_slot", due, f"no entry before slot {slot}", "an entry in every slot")
+        try:
+            entry, signed = unseal(slots[slot], verifier)
+        except Tampered as error:
+            yield Anomaly("unreadable", slot, error.got, error.expected)
+        else:
+            yield from _identity(entry, slot, model)
+            yield from _chain(entry, slot, _before(slots, slot, model))
+            yield from _authorship(entry, slot, verifier, signed)
+            yield from _order(entry, slot, last, nonces.setdefault(entry.nonce, slot))
+            entries.append(entry)
+            last = entry
+        due = slot + 1
+
+
+def _identity(entry: Entry, slot: int, model: str) -> Iterator[Anomaly]:
+    if entry.model != model:
+        yield Anomaly("wrong_model", slot, f"an entry of {entry.model}", f"one of {model}")
+    if entry.seq != slot:
+        yield Anomaly("wrong_slot", slot, f"the entry of slot {entry.seq}", f"that of slot {slot}")
+
+
+def _before(slots: Mapping[int, bytes], slot: int, model: str) -> str | None:
+    if slot == 0:
+        return genesis(model)
+    return digest_of(slots[slot - 1]) if slot - 1 in slots else None
+
+
+def _chain(entry: Entry, slot: int, before: str | None) -> Iterator[Anomaly]:
+    # Without a predecessor there is nothing to compare with; that it is missing is reported already.
+    if before is not None and entry.prev != before:
+        yield Anomaly("broken_chain", slot, f"prev {entry.prev}", f"{before}, the digest of what is before it")
+
+
+def _authorship(entry: Entry, slot: int, verifier: Verifier, signed: bool) -> Iterator[Anomaly]:
+    if entry.key != verifier.key_id:
+        yield Anomaly("wrong_key", slot, f"an entry by the key {entry.key}", f"the pipeline's key {verifier.key_id}")
+    elif not signed:
+        yield Anomaly("bad_signature", slot, f"the signature {entry.signature}", "one that fits the entry and its key")
+
+
+def _order(entry: Entry, slot: int, last: Entry | None, first_use: int) -> Iterator[Anomaly]:
+    if last is not None and moment(entry.time) < moment(last.time):
+        yield Anomaly("time_backwards", slot, entry.time, f"a time not before {last.time}")
+    if first_use != slot:
+        yield Anomaly("repeated_nonce", slot, f"the nonce of slot {first_use}", "a nonce of its own")
+
+
+def _next(ledger: Ledger, signer: Signer, said: Mapping[str, object]) -> tuple[Entry, bytes]:
+    entry, data = seal({**said, "model": ledger.model, "seq": ledger.size, "prev": ledger.head}, signer)
+    last = ledger.entries[-1] if ledger.entries else None
+    if last and entry.key != last.key:
+        raise _unfit(ledger, f"the key {entry.key}", f"{last.key}, which signed the ledger so far", "use that key")
+    if last and moment(entry.time) < moment(last.time):
+        raise _unfit(ledger, entry.time, f"a time not before {last.time}", "set this machine's clock, and try again")
+    if any(entry.nonce == earlier.nonce for earlier in ledger.entries):
+        raise _unfit(
+            ledger, f"the nonce {entry.nonce}, used before", "a new nonce", "it is recorded already, or draw one"
+        )
+    return entry, data
+
+
+def _unfit(ledger: Ledger, got: str, expected: str, next_step: str) -> BadInput:
+    return BadInput(f"ledger of {ledger.model}", got=got, expected=expected, next_step=next_step)
+
+
+def _taken(name: str, found: bytes | None) -> SlotTaken | Unavailable:
+    if found is None:
+        return Unavailable(
+            name, got="neither written nor there", expected="one of the two", next_step="check the store, and try again"
+        )
+    return SlotTaken(
+        name,
+        got=f"another writer's entry {digest_of(found)}",
+        expected="a free slot",
+        next_step="read the ledger and decide again",
+    )
+
+
+def _broken(model: str, anomalies: list[Anomaly]) -> Tampered:
+    first, more = anomalies[0], len(anomalies) - 1
+    return Tampered(
+        f"ledger of {model}, slot {first.slot} ({first.name})",
+        got=first.got + (f" (and {more} more anomalies)" if more else ""),
+        expected=first.expected,
+        next_step="stop releasing, run `headgate audit`, and compare with the roots kept elsewhere",
+    )

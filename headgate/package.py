@@ -1,0 +1,92 @@
+"""The release package: what it holds, and the manifest that pins it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from headgate.canonical import canonical, digest_of
+from headgate.entry import Digest
+from headgate.errors import BadInput
+from headgate.records import Evaluated, Requested, Validated
+from headgate.release import Release
+
+MANIFEST = "manifest.json"
+HISTORY = "ledger.jsonl"
+"""The stored entries up to the packaging, one per line."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def manifest(files: Mapping[str, bytes]) -> bytes:
+    """The canonical bytes that name every file of a package with its digest. Their digest is the package's.
+
+    Args:
+        files: the package's files by name, the manifest not among them.
+
+    Raises:
+        BadInput: a name is not a plain file name, so that it could not be laid out and checked as VERIFY.md says.
+    """
+    odd = sorted(name for name in files if not _NAME.fullmatch(name) or name == MANIFEST)
+    if odd or not files:
+        raise _no_package(odd)
+    return canonical(
+        {"format": "headgate/package/v1", "files": {name: digest_of(data) for name, data in files.items()}}
+    )
+
+
+def pinned(release: Release) -> dict[str, Digest]:
+    """The files of a release's package that are evidence already, by name: what the ledger says they must be.
+
+    Raises:
+        BadInput: the gates were not judged yet.
+    """
+    asked, evaluated = release.step(Requested), release.step(Evaluated)
+    found = {
+        "policy.toml": asked.policy_file,
+        "training-suite.json": asked.training_suite,
+        "evaluation-suite.json": asked.evaluation_suite,
+        "data-report.json": release.step(Validated).report,
+        "verdicts.json": evaluated.judged,
+        "tally.json": evaluated.tally,
+    }
+    return found if evaluated.serving is None else {**found, "serving.json": evaluated.serving}
+
+
+def unlike(expected: Mapping[str, Digest], found: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The names of files that are missing, added or changed against a manifest's `files`."""
+    names = expected.keys() | found.keys()
+    return tuple(sorted(n for n in names if n not in found or digest_of(found[n]) != expected.get(n)))
+
+
+VERIFY = """# How to check this package without Headgate
+
+Everything here is pinned by `manifest.json`, and the package's digest is the SHA-256 of that file:
+
+    sha256sum manifest.json
+
+It must be the `package` that the approval statements in `approvals/` name. Each file must have the digest that the
+manifest names (every line of this must say OK):
+
+    python3 -c "import json; files = json.load(open('manifest.json'))['files']; \\
+    print(*(d[7:] + '  ' + n for n, d in files.items()), sep='\\\\n')" | sha256sum -c
+
+An approval `approvals/ROLE-PERSON.txt` is verified by OpenSSH with `allowed_signers`; the role is the namespace:
+
+    ssh-keygen -Y verify -f allowed_signers -I PERSON -n ROLE@headgate \\
+        -s approvals/ROLE-PERSON.sig < approvals/ROLE-PERSON.txt
+
+`ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
+SHA-256 of the line before it (without its newline). `pipeline.pub` is the key that signed them.
+
+What this does not show: that the rows were true, that the policy was wise, or what happened after the last approval.
+"""
+
+
+def _no_package(odd: Sequence[str]) -> BadInput:
+    return BadInput(
+        "release package",
+        got=f"files called {list(odd)}" if odd else "no files",
+        expected=f"files with plain names of letters, digits, '.', '_', '-', none of them {MANIFEST}",
+        next_step="correct the call that packs them",
+    )

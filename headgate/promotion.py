@@ -1,0 +1,100 @@
+"""Whether an alias may move, and what an open intention becomes after a crash.
+
+MLflow has no conditional write of an alias. So a promotion is an intention in the ledger (where a competitor loses),
+the write, a read back, and a record. Killed between any two of them, the next run ends where an undisturbed one would
+have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from headgate.records import ApprovalRequested, Evaluated, PromotionStarted, Registered, Validated
+from headgate.release import Release
+from headgate.state import State
+from headgate.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the registry shows when it is asked, just before the decision.
+
+    Attributes:
+        live: the version behind the alias, None if there is none.
+        changed: the files of the candidate's version whose bytes are not those that were registered.
+    """
+
+    live: int | None
+    changed: tuple[str, ...] = ()
+
+
+def refusals(
+    state: State, release: Release, alias: str, seen: Seen, objections: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """Everything that forbids moving `alias` to the release's version; empty means go.
+
+    Args:
+        objections: per approver, why their approval does not count any more (`approval.objections`); an approver
+            against whom nothing is said has an empty entry, else nobody looked.
+    """
+    return (*_of_evidence(release), *_of_people(release, objections), *_of_aliases(state, release, alias, seen))
+
+
+def _of_evidence(release: Release) -> Iterator[str]:
+    if not release.is_open:
+        yield f"the release is {release.stage}; expected one that is open"
+    for what, record in (("data", release.find(Validated)), ("gates", release.find(Evaluated))):
+        if record is None or record.verdict is not Verdict.PASS:
+            yield f"the {what} say {record.verdict.name if record else 'nothing'}; expected PASS"
+
+
+def _of_people(release: Release, objections: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    if release.find(ApprovalRequested) is None:
+        yield "nobody was asked for approval yet"
+    if len(objections) < len(release.approvals):
+        yield f"{len(objections)} of {len(release.approvals)} approvals were looked at again; expected all"
+    for role, n in release.missing.items():
+        yield f"{n} approval(s) as {role} are missing"
+    if release.is_rejected:
+        yield "a person rejected the release"
+    for person, reasons in objections.items():
+        yield from (f"the approval of {person} does not count: {reason}" for reason in reasons)
+
+
+def _of_aliases(state: State, release: Release, alias: str, seen: Seen) -> Iterator[str]:
+    decided = state.aliases.get(alias)
+    evaluated = release.find(Evaluated)
+    if evaluated is not None and evaluated.champion != decided:
+        yield (
+            f"the gates compared with {_version(evaluated.champion)}, but '{alias}' is now {_version(decided)}: "
+            "release again, against the current champion"
+        )
+    registered = release.find(Registered)
+    if registered is None:
+        yield "no version is registered yet"
+    ours = state.intention is not None and state.intention.release == release.id
+    mid_promotion = ours and registered is not None and seen.live == registered.version
+    if seen.live != decided and not mid_promotion:
+        shown, recorded = _version(seen.live), _version(decided)
+        yield f"MLflow's '{alias}' is {shown}, the ledger says {recorded}: somebody else moved it"
+    if state.intention is not None and state.intention.release != release.id:
+        yield f"the promotion of {state.intention.release} is still open; settle it first with `headgate promote`"
+    for name in seen.changed:
+        yield f"the registered file {name} has changed since the gates judged it"
+
+
+def settle(intention: PromotionStarted, live: int | None) -> Literal["record", "act", "stop"]:
+    """What to do about an open intention when the alias is at `live`.
+
+    record: the write happened, only its record is missing. act: it did not happen yet. stop: the alias is neither
+    where it was nor where it should go, so that somebody else moved it and a person must decide.
+    """
+    if live == intention.new:
+        return "record"
+    return "act" if live == intention.old else "stop"
+
+
+def _version(version: int | None) -> str:
+    return "no version" if version is None else f"version {version}"

@@ -1,0 +1,233 @@
+"""What the ledger's entries say: one record per kind, the shapes of all that Headgate ever decided.
+
+A record names by digest everything that it relied on. A new kind of entry is a new class here and a rule in `state`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from headgate.entry import Digest, moment
+from headgate.errors import Tampered
+from headgate.verdict import NamedVerdict
+
+
+def _real_time(text: str) -> str:
+    moment(text)
+    return text
+
+
+Time = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"),
+    AfterValidator(_real_time),
+]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, strict, closed, and without NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Table(Record):
+    """A table of rows, pinned by the digest of its file's whole content."""
+
+    origin: str
+    digest: Digest
+    suffix: Literal[".csv", ".parquet"]
+    size: int
+    rows: int
+    columns: tuple[str, ...]
+
+
+class Requested(Record):
+    """A release begins: who asked for what, under which policy. Written before the first row is read."""
+
+    requester: str
+    folder: str
+    policy: Digest
+    policy_file: Digest
+    training_suite: Digest
+    evaluation_suite: Digest
+    training: str
+    evaluation: str
+    champion: int | None
+
+
+class Snapshot(Record):
+    """The rows are copied and their full content is digested."""
+
+    training: Table
+    evaluation: Table
+
+
+class Validated(Record):
+    """The data gate's verdict and its report (a `DataReport`)."""
+
+    verdict: NamedVerdict
+    report: Digest
+
+
+class Trained(Record):
+    """A candidate is fitted: its serialised bytes, the format, and the features it reads, in order."""
+
+    estimator: Digest
+    format: Literal["skops", "cloudpickle"]
+    features: tuple[str, ...]
+    seconds: float
+
+
+class Registered(Record):
+    """The candidate is a version in MLflow's registry; `files` maps each of its files to a digest."""
+
+    version: int
+    run: str
+    source: str
+    files: dict[str, Digest]
+
+
+class Evaluated(Record):
+    """The gates' verdict, the judgements (a `Judged`) and the evidence that they were computed from."""
+
+    verdict: NamedVerdict
+    judged: Digest
+    tally: Digest
+    serving: Digest | None
+    champion: int | None
+
+
+class Packaged(Record):
+    """The release package is complete: the digest of its manifest."""
+
+    package: Digest
+
+
+class ApprovalRequested(Record):
+    """People are asked: the quorum per role, and until when their approval counts. An empty quorum is none."""
+
+    roles: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    expires: Time
+
+
+class Approved(Record):
+    """A person agreed, in a role, by a signature over the statement's exact bytes."""
+
+    role: str
+    person: str
+    key: str
+    statement: Digest
+    signature: Digest
+    signers: Digest
+
+
+class Rejected(Approved):
+    """A person declined, by a signature too."""
+
+    reason: str
+
+
+class PromotionStarted(Record):
+    """The intention to move an alias. A competitor loses here."""
+
+    alias: str
+    old: int | None
+    new: int
+    package: Digest
+    policy: Digest
+    approvals: tuple[int, ...]
+
+
+class Promoted(Record):
+    """The alias was moved and read back. `started` is the slot of the intention."""
+
+    alias: str
+    old: int | None
+    new: int
+    started: int
+
+
+class PromotionUndone(Record):
+    """An open intention was given up, and the alias is where it was."""
+
+    alias: str
+    now: int | None
+    started: int
+    why: str
+
+
+class Failure(Record):
+    """One thing that failed, with its arithmetic."""
+
+    what: str
+    verdict: NamedVerdict
+    reason: str
+
+
+class Halted(Record):
+    """The release ended without moving an alias: what failed, who owns it, what comes next."""
+
+    step: str
+    verdict: NamedVerdict
+    failures: Annotated[tuple[Failure, ...], Field(min_length=1)]
+    owner: str
+    playbook: str
+    next_step: str
+    then: tuple[str, ...]
+
+
+RECORDS: dict[str, type[Record]] = {
+    "requested": Requested,
+    "snapshot": Snapshot,
+    "validated": Validated,
+    "trained": Trained,
+    "registered": Registered,
+    "evaluated": Evaluated,
+    "packaged": Packaged,
+    "approval_requested": ApprovalRequested,
+    "approved": Approved,
+    "rejected": Rejected,
+    "promotion_started": PromotionStarted,
+    "promoted": Promoted,
+    "promotion_undone": PromotionUndone,
+    "halted": Halted,
+}
+"""The kinds of entry. An entry of another kind was not written by this code, and no state is derived from it."""
+
+KINDS = {record: kind for kind, record in RECORDS.items()}
+
+
+def record_of(kind: str, body: dict[str, Any]) -> Record:
+    """The record that a ledger entry holds.
+
+    Raises:
+        Tampered: the kind is unknown, or the body does not have its shape.
+    """
+    if kind not in RECORDS:
+        raise Tampered("ledger entry", got=f"kind '{kind}'", expected=f"one of {sorted(RECORDS)}", next_step=_NEXT)
+    try:
+        return RECORDS[kind].model_validate_json(_json(body))
+    except ValueError as error:
+        raise Tampered(f"ledger entry '{kind}'", got=str(error), expected="its shape", next_step=_NEXT) from error
+
+
+def relied_on(record: Record) -> tuple[Digest, ...]:
+    """The digests of the evidence that a record names.
+
+    Rows and registered files are kept elsewhere and checked whenever they are loaded: `Snapshot` and `Registered` name
+    no evidence.
+    """
+    hints = get_type_hints(type(record), include_extras=True)
+    found = (value for name, value in record if hints[name] in (Digest, Digest | None))
+    return tuple(dict.fromkeys(digest for digest in found if digest is not None))
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    # Strict validation takes a JSON array for a tuple, but not a Python list.
+    return json.dumps(body, allow_nan=False).encode()
+
+
+_NEXT = "read the ledger with the version of Headgate that wrote it, or run `headgate audit`"

@@ -1,0 +1,141 @@
+"""A release: one attempt to take one candidate through every step, as its records tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from headgate.errors import BadInput
+from headgate.records import (
+    ApprovalRequested,
+    Approved,
+    Evaluated,
+    Halted,
+    Packaged,
+    Promoted,
+    PromotionStarted,
+    Record,
+    Registered,
+    Rejected,
+    Requested,
+    Snapshot,
+    Trained,
+    Validated,
+)
+from headgate.verdict import Verdict
+
+STEPS: tuple[type[Record], ...] = (
+    Requested,
+    Snapshot,
+    Validated,
+    Trained,
+    Registered,
+    Evaluated,
+    Packaged,
+    ApprovalRequested,
+)
+"""The steps that a release takes once each, in this order, before people and the promotion."""
+
+Stage = Literal["running", "waiting", "approved", "promoting", "promoted", "rejected", "halted"]
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A person's signed answer, and the slot and time at which it was recorded."""
+
+    seq: int
+    time: str
+    record: Approved
+
+
+@dataclass(frozen=True)
+class Release:
+    """One attempt to take one candidate through every step."""
+
+    id: str
+    opened: str
+    taken: tuple[Record, ...]
+    answers: tuple[Answer, ...] = ()
+    halted: Halted | None = None
+    started: PromotionStarted | None = None
+    promoted: Promoted | None = None
+
+    def find(self, kind: type[R]) -> R | None:
+        """The record of a step, or None if the step has not been taken."""
+        return next((record for record in self.taken if isinstance(record, kind)), None)
+
+    def step(self, kind: type[R]) -> R:
+        """The record of a step that must have been taken.
+
+        Raises:
+            BadInput: it has not.
+        """
+        found = self.find(kind)
+        if found is None:
+            raise BadInput(
+                f"release {self.id}",
+                got=f"no '{kind.__name__}' yet",
+                expected="the step to be done",
+                next_step=f"continue it with `headgate release --resume {self.id}`",
+            )
+        return found
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still happen to it."""
+        return self.halted is None and self.promoted is None
+
+    @property
+    def approvals(self) -> tuple[Answer, ...]:
+        """The answers that agree."""
+        return tuple(a for a in self.answers if not isinstance(a.record, Rejected))
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many approvals each role still owes; empty when the quorum is complete."""
+        asked = self.find(ApprovalRequested)
+        given = [a.record.role for a in self.approvals]
+        owed = {role: n - given.count(role) for role, n in (asked.roles if asked else {}).items()}
+        return {role: n for role, n in owed.items() if n > 0}
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether a person declined."""
+        return len(self.approvals) < len(self.answers)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the data gate, the gates or a person said anything but yes."""
+        verdicts = [record.verdict for record in self.taken if isinstance(record, (Validated, Evaluated))]
+        return self.is_rejected or any(verdict is not Verdict.PASS for verdict in verdicts)
+
+    @property
+    def stage(self) -> Stage:
+        """Where the release stands, in one word."""
+        if self.halted is not None:
+            return "halted"
+        if self.promoted is not None:
+            return "promoted"
+        if self.started is not None:
+            return "promoting"
+        return self._before_promotion
+
+    @property
+    def _before_promotion(self) -> Stage:
+        if self.is_rejected:
+            return "rejected"
+        if self.find(ApprovalRequested) is None:
+            return "running"
+        return "waiting" if self.missing else "approved"
+
+    def due(self, step: type[Record]) -> bool:
+        """Whether `step` is the next thing to do: the steps in their order, then the promotion, then nothing.
+
+        Once something said no, a halt is the only thing that is due.
+        """
+        if not self.is_open or self.is_refused:
+            return self.is_open and step is Halted
+        if step is Promoted:
+            return self.stage in ("approved", "promoting")
+        return len(self.taken) < len(STEPS) and STEPS[len(self.taken)] is step

@@ -1,0 +1,202 @@
+"""State is a fold: what stands about a model, from the entries of its ledger and nothing else.
+
+The rules of a release, which `advance` enforces one entry at a time:
+
+1. `requested` opens a release under a name that is new.
+2. Every other entry belongs to a release that is open: neither halted nor promoted.
+3. The steps come in the order of `STEPS`, each once.
+   A version belongs to the one release that registered it.
+4. Nothing is trained on data that did not pass, and nothing is packaged whose gates did not pass: such a release can
+   only halt.
+5. People answer only after they were asked and before the promotion begins; one person, and one key, counts once per
+   role.
+6. A promotion starts only when every role has its quorum, one at a time per model, from the alias as it stands, which
+   is the version that the gates compared with.
+7. A promotion ends in `promoted`, which moves the alias, or in `promotion_undone`, which does not.
+
+A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from headgate.errors import BadInput, Tampered
+from headgate.ledger import Entry
+from headgate.records import (
+    ApprovalRequested,
+    Approved,
+    Evaluated,
+    Halted,
+    Packaged,
+    Promoted,
+    PromotionStarted,
+    PromotionUndone,
+    Record,
+    Registered,
+    Requested,
+    record_of,
+)
+from headgate.release import STEPS, Answer, Release
+
+
+@dataclass(frozen=True)
+class Intention:
+    """A promotion that was begun and not yet closed: after a crash, the first thing to settle."""
+
+    seq: int
+    release: str
+    record: PromotionStarted
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands about a model.
+
+    Attributes:
+        releases: all of them by name, oldest first.
+        aliases: the version that each alias of the model points to, as decided here.
+        intention: the open promotion, if any.
+    """
+
+    model: str
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    intention: Intention | None = None
+
+    def release(self, name: str) -> Release:
+        """The release called `name`.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if name not in self.releases:
+            raise BadInput(
+                f"release {name}",
+                got="no such release",
+                expected=f"one of {', '.join(self.releases) or 'none yet'}",
+                next_step=f"run `headgate status {self.model}`",
+            )
+        return self.releases[name]
+
+    def maker(self, version: int) -> Release | None:
+        """The release that registered `version`."""
+        made = (r for r in self.releases.values() if (x := r.find(Registered)) is not None and x.version == version)
+        return next(made, None)
+
+
+def fold(model: str, entries: Iterable[Entry]) -> State:
+    """The state of `model` after all `entries`.
+
+    Raises:
+        Tampered: an entry breaks a rule of this module.
+    """
+    state = State(model)
+    for entry in entries:
+        state = advance(state, entry)
+    return state
+
+
+def advance(state: State, entry: Entry) -> State:
+    """The state after one more entry.
+
+    Raises:
+        Tampered: the entry breaks a rule of this module.
+    """
+    record = record_of(entry.kind, dict(entry.body))
+    if isinstance(record, Requested):
+        return _open(state, entry, record)
+    release = state.releases.get(entry.release or "")
+    _demand(release is not None and release.is_open, entry, "an entry of an open release")
+    assert release is not None  # noqa: S101 - demanded above
+    if isinstance(record, Registered):
+        _demand(state.maker(record.version) is None, entry, "a version that no other release registered")
+    if isinstance(record, STEPS):
+        return _with(state, _take(release, entry, record))
+    return _decide(state, release, entry, record)
+
+
+def _decide(state: State, release: Release, entry: Entry, record: Record) -> State:
+    if isinstance(record, Approved):
+        return _with(state, _answer(release, entry, record))
+    if isinstance(record, PromotionStarted):
+        return _begin(state, release, entry, record)
+    if isinstance(record, Promoted):
+        return _finish(state, release, entry, record)
+    if isinstance(record, PromotionUndone):
+        return _undo(state, release, entry, record)
+    assert isinstance(record, Halted)  # noqa: S101 - the last kind
+    _demand(release.started is None, entry, "no open promotion when a release halts")
+    return _with(state, replace(release, halted=record))
+
+
+def _open(state: State, entry: Entry, record: Requested) -> State:
+    _demand(bool(entry.release) and entry.release not in state.releases, entry, "a release name that is new")
+    return _with(state, Release(id=str(entry.release), opened=entry.time, taken=(record,)))
+
+
+def _take(release: Release, entry: Entry, record: Record) -> Release:
+    _demand(not release.is_refused, entry, "nothing but a halt after data or gates that did not pass")
+    _demand(release.due(type(record)), entry, f"the step after '{type(release.taken[-1]).__name__}'")
+    return replace(release, taken=(*release.taken, record))
+
+
+def _answer(release: Release, entry: Entry, record: Approved) -> Release:
+    asked = release.find(ApprovalRequested)
+    _demand(asked is not None and release.started is None, entry, "an answer between request and promotion")
+    assert asked is not None  # noqa: S101 - demanded above
+    _demand(record.role in asked.roles, entry, f"a role among {sorted(asked.roles)}")
+    before = [a.record for a in release.answers if a.record.role == record.role]
+    _demand(record.person.casefold() not in {a.person.casefold() for a in before}, entry, "one answer per person")
+    _demand(record.key not in {a.key for a in before}, entry, "one answer per key")
+    return replace(release, answers=(*release.answers, Answer(entry.seq, entry.time, record)))
+
+
+def _begin(state: State, release: Release, entry: Entry, record: PromotionStarted) -> State:
+    _demand(state.intention is None, entry, "no other open promotion")
+    _demand(release.stage == "approved", entry, "a complete quorum and no rejection")
+    _demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
+    _demand(record.old == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
+    _demand(record.new == release.step(Registered).version, entry, "the version that the release registered")
+    _demand(record.package == release.step(Packaged).package, entry, "the package that was approved")
+    _demand(record.policy == release.step(Requested).policy, entry, "the policy that the release was opened under")
+    _demand(record.approvals == tuple(a.seq for a in release.approvals), entry, "the approvals of this release")
+    opened = replace(state, intention=Intention(entry.seq, release.id, record))
+    return _with(opened, replace(release, started=record))
+
+
+def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> State:
+    intention = _settled(state, release, entry, record.started)
+    same = (record.alias, record.old, record.new) == (intention.alias, intention.old, intention.new)
+    _demand(same, entry, "the promotion that was intended")
+    moved = replace(state, intention=None, aliases={**state.aliases, record.alias: record.new})
+    return _with(moved, replace(release, promoted=record))
+
+
+def _undo(state: State, release: Release, entry: Entry, record: PromotionUndone) -> State:
+    intention = _settled(state, release, entry, record.started)
+    _demand(record.now == intention.old, entry, "the alias to be where it was before the promotion")
+    return _with(replace(state, intention=None), replace(release, started=None))
+
+
+def _settled(state: State, release: Release, entry: Entry, started: int) -> PromotionStarted:
+    intention = state.intention
+    ours = intention is not None and intention.seq == started and intention.release == release.id
+    _demand(ours, entry, "the open promotion of this release")
+    assert intention is not None  # noqa: S101 - demanded above
+    return intention.record
+
+
+def _with(state: State, release: Release) -> State:
+    return replace(state, releases={**state.releases, release.id: release})
+
+
+def _demand(holds: bool, entry: Entry, expected: str) -> None:
+    if not holds:
+        raise Tampered(
+            f"ledger of {entry.model}, slot {entry.seq}",
+            got=f"'{entry.kind}' of release {entry.release}",
+            expected=expected,
+            next_step="run `headgate audit`; an entry that breaks a rule was not written by Headgate",
+        )

@@ -1,0 +1,50 @@
+"""The ledger told in sentences: one per entry, for progress, status and whoever reads along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from headgate import records as r
+from headgate.markdown import plain
+from headgate.records import Record
+
+
+def sentence(record: Record) -> str:
+    """What an entry says, in one line."""
+    return plain(_SENTENCES[type(record)](record))
+
+
+def _version(version: int | None) -> str:
+    return "nothing" if version is None else f"version {version}"
+
+
+_SENTENCES: dict[type[Record], Callable[[Any], str]] = {
+    r.Requested: lambda x: (
+        f"asked for by {x.requester}; policy {_short(x.policy)} pinned; champion {_version(x.champion)}"
+    ),
+    r.Snapshot: lambda x: (
+        f"{x.training.rows:,} training rows {_short(x.training.digest)}, "
+        f"{x.evaluation.rows:,} evaluation rows {_short(x.evaluation.digest)}"
+    ),
+    r.Validated: lambda x: f"data {x.verdict.name}",
+    r.Trained: lambda x: f"fitted on {len(x.features)} features in {x.seconds:.1f} s, stored as {x.format}",
+    r.Registered: lambda x: f"version {x.version} in MLflow, {len(x.files)} files digested",
+    r.Evaluated: lambda x: f"gates {x.verdict.name}; compared with {_version(x.champion)}",
+    r.Packaged: lambda x: f"package {_short(x.package)}",
+    r.ApprovalRequested: lambda x: f"needs {_quorum(x.roles)} until {x.expires}",
+    r.Approved: lambda x: f"{x.person} agreed as {x.role}, key {x.key[:19]}…",
+    r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
+    r.PromotionStarted: lambda x: f"'{x.alias}' is to move from {_version(x.old)} to {_version(x.new)}",
+    r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
+    r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
+    r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
+}
+
+
+def _quorum(roles: dict[str, int]) -> str:
+    return ", ".join(f"{n} × {role}" for role, n in roles.items())
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]

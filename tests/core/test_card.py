@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import math
+import re
+from itertools import product
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from story_of import ANA, BOB, POLICY, REQUESTER, Book, evaluated, judged_of, take, waiting, whole
+
+from headgate.card import approvals, confidence, model_card, tags, verdict_page, verdict_table
+from headgate.forest import forest
+from headgate.judgement import Judged, Judgement, Omission
+from headgate.policy_file import parse
+from headgate.records import RECORDS, Evaluated, Halted, Packaged, Rejected, Requested, record_of
+from headgate.story import sentence
+from headgate.verdict import Verdict
+
+STORY = whole()
+RELEASE, JUDGED = STORY.release("tiny-2"), judged_of(STORY, "tiny-2")
+POLICY_ = parse(POLICY, "of the story")
+CARD = model_card(POLICY_, RELEASE, JUDGED)
+PARSER = MarkdownIt("commonmark").enable("table")
+
+
+def judgement(**changes: object) -> Judgement:
+    made = {
+        "gate": "g", "metric": "roc_auc", "slice": "all", "form": "limit", "verdict": Verdict.PASS, "reason": "because",
+        "value": 0.7, "lower": 0.65, "upper": 0.75, "n": 400, "limit": 0.6, "alpha": 0.05, "p_harm": 1.0,
+        "method": "DeLong", "rows_needed": None, "evidence": None,
+    }  # fmt: skip
+    return Judgement.model_validate({**made, **changes})
+
+
+def judged(*each: Judgement, alpha: float = 0.05) -> Judged:
+    return Judged(judgements=each, family=len(each), alpha=alpha)
+
+
+def cells(page: str) -> list[list[str]]:
+    """The rows of all tables of a page, as a reader's parser sees them."""
+    rows: list[list[str]] = []
+    for token in PARSER.parse(page):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and token.level == 4:
+            rows[-1].append("".join(t.content for t in token.children or []))
+    return rows
+
+
+def test_the_card_has_every_gate_with_its_verdict_slice_n_and_arithmetic():
+    shown = cells(CARD)
+    assert len(JUDGED.judgements) == 5
+    for j in JUDGED.judgements:
+        assert [j.gate, j.slice, f"{j.n:,}", j.reason] in [row[1:] for row in shown]
+    assert {gate.label for gate in POLICY_.gate} <= {row[1] for row in shown if len(row) > 1}
+
+
+def test_the_card_has_every_group_with_its_bounds():
+    groups = [j for j in JUDGED.judgements if j.slice != "all"]
+    assert len(groups) == 2
+    shown = cells(CARD)
+    for j in groups:
+        assert [j.slice, j.metric, j.form] in [row[:3] for row in shown]
+        assert any(f"{j.lower:.4g} to {j.upper:.4g}" in row for row in shown)
+
+
+def test_the_card_says_who_what_and_from_what():
+    assert CARD.startswith("Shows how a release goes.\n"), "lists of versions show the first line"
+    for part in (
+        "# tiny, version 2", "Owner: modellers. Tier: low.", f"asked for by {REQUESTER}", "## Not for",
+        RELEASE.step(Requested).policy, RELEASE.step(Evaluated).tally, "LogisticRegression", "age, sex",
+        "400 from x.csv", "at least 0.5", "Groups under 30 rows", "90 days", "2027-06-01", "## Judged: PASS",
+    ):  # fmt: skip
+        assert part in CARD.replace("\\_", "_"), part
+
+
+def test_an_omitted_gate_is_shown_as_not_judged_and_never_as_a_pass():
+    first = judged_of(STORY, "tiny-1")
+    page = model_card(POLICY_, STORY.release("tiny-1"), first)
+    assert "- no-worse was not judged: there is no champion to compare with" in page
+    assert not any(row[1:2] == ["no-worse"] for row in cells(page))
+    empty = Judged(judgements=(), omitted=(Omission(gate="g", reason="r"),), family=0, alpha=0.05)
+    assert verdict_page("tiny-9", empty).startswith("# tiny-9: ERROR")
+
+
+def test_the_worst_comes_first():
+    order = [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.ERROR]
+    made = judged(*(judgement(gate=v.name.lower(), verdict=v) for v in order))
+    assert [row[1] for row in cells(verdict_table(made))[1:]] == ["fail", "error", "inconclusive", "pass"]
+    assert re.findall(r'font-weight="bold">([A-Z]+)<', forest(made, title="x")) == [
+        "FAIL", "ERROR", "INCONCLUSIVE", "PASS",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("alpha", "shown"), [(0.05, "95%"), (0.025, "97.5%"), (0.001, "99.9%"), (0.1, "90%"), (0.005, "99.5%")]
+)
+def test_the_confidence_is_not_rounded_up(alpha, shown):
+    made = judged(judgement(), alpha=alpha)
+    assert confidence(made) == shown
+    assert f"one-sided {shown} confidence" in verdict_table(made)
+    assert f"bounds at {shown};" in forest(made, title="x")
+
+
+def test_what_is_unknown_is_said_and_not_shown_as_a_number():
+    each = [
+        judgement(slice="a", value=None, lower=None, upper=None, verdict=Verdict.ERROR),
+        judgement(slice="b", lower=None),
+        judgement(slice="c", value=0.0004, lower=0.0001, upper=0.0008),
+    ]
+    shown = cells(model_card(POLICY_, RELEASE, judged(*each)))
+    assert ["a", "roc_auc", "limit", "not measurable", "none", "400"] in shown
+    assert ["b", "roc_auc", "limit", "0.7", "unbounded to 0.75", "400"] in shown
+    assert ["c", "roc_auc", "limit", "0.0004", "0.0001 to 0.0008", "400"] in shown
+
+
+def test_nothing_from_data_or_people_is_markup():
+    evil = "<script>alert(1)</script> | **x** [a](http://b)\n# c\u202e"
+    page = verdict_page(evil, judged(judgement(gate=evil, slice=evil, reason=evil)))
+    assert "<" not in page
+    assert "\u202e" not in page
+    assert len(cells(page)) == 2
+    assert [t.tag for t in PARSER.parse(page) if t.tag.startswith("h")] == ["h1", "h1"]
+    assert [len(row) for row in cells(page)] == [5, 5]
+
+
+def test_the_answers_are_shown_with_their_no():
+    shown = cells(approvals(STORY.release("tiny-1")))
+    assert [row[:3] for row in shown[1:3]] == [[ANA, "risk", "yes"], [BOB, "product", "yes"]]
+    assert "**promoted**" in approvals(STORY.release("tiny-1"))
+    assert [row[:3] for row in cells(approvals(STORY.release("tiny-4")))[1:]] == [[ANA, "risk", "no"]]
+    assert "Nobody was asked yet" in approvals(waiting().release("tiny-1"))
+
+
+def test_the_tags_lead_to_the_evidence():
+    found = tags(RELEASE, JUDGED)
+    assert found["headgate.package"] == RELEASE.step(Packaged).package
+    assert found["headgate.verdict"] == "PASS"
+    assert found["headgate.verdicts"] == "PASS: roc-auc, no-worse, latency-p99-ms"
+    early = tags(take(Book(), "tiny-1", until="trained").release("tiny-1"), None)
+    assert set(early) == {"headgate.release", "headgate.stage", "headgate.policy"}
+
+
+def test_a_gates_tag_is_its_worst_slice():
+    made = judged(judgement(), judgement(slice="a", verdict=Verdict.FAIL), judgement(slice="b"))
+    assert tags(RELEASE, made)["headgate.verdicts"] == "FAIL: g"
+
+
+# The forest plot.
+
+EXTREME = [None, 0.0, -0.0, 1.0, 0.5, 5e-324, 1e-300, -1e308, 1e308, 1.7976931348623157e308, -3.5]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def numbers(document: str) -> list[float]:
+    tree = ET.fromstring(document)  # noqa: S314  # made one expression before
+    names = ("x", "y", "x1", "x2", "y1", "y2", "width", "height")
+    return [float(e.attrib[n]) for e in tree.iter() for n in names if n in e.attrib and "%" not in e.attrib[n]]
+
+
+@pytest.mark.parametrize("value", EXTREME)
+def test_the_plot_is_well_formed_for_extreme_values(value):
+    for lower, upper, limit in product(EXTREME, EXTREME, [x for x in EXTREME if x is not None]):
+        j = judgement(value=value, lower=lower, upper=upper, limit=limit, floor=limit, ceiling=None)
+        assert all(map(math.isfinite, numbers(forest(judged(j), title="x"))))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.text(max_size=200), st.text(max_size=80), st.sampled_from(["&", "<", '"', "'", "a & b", "\u202e", "\ud800"]))
+def test_the_plot_is_well_formed_for_any_text(text, gate, sign):
+    j = judgement(gate=gate + sign * 70, slice=text + sign, reason=sign + text)
+    made = forest(judged(j), title=text + sign)
+    tree = ET.fromstring(made.encode())  # noqa: S314  # made one expression before
+    assert tree.tag == f"{SVG}svg"
+    assert {e.tag.removeprefix(SVG) for e in tree.iter()} <= {"svg", "rect", "text", "title", "line"}
+
+
+def test_names_that_are_cut_are_cut_between_signs():
+    # Every place where an entity could be cut in two.
+    for length in range(100):
+        made = forest(judged(judgement(gate="x" * length, slice="race=a & sex=b & age=c & x=d & y=e & z=f")), title="t")
+        ET.fromstring(made)  # noqa: S314  # made one expression before
+
+
+def test_the_plot_is_where_the_numbers_are():
+    each = judged(judgement(value=0.7, lower=0.65, upper=0.75, limit=0.6, floor=0.6))
+    tree = ET.fromstring(forest(each, title="x"))  # noqa: S314  # made one expression before
+    bar, tick = tree.findall(f"{SVG}line")
+    square = tree.findall(f"{SVG}rect")[1]
+    low, high, limit = float(bar.attrib["x1"]), float(bar.attrib["x2"]), float(tick.attrib["x1"])
+    middle = float(square.attrib["x"]) + 4
+    assert limit < low < middle < high
+    assert (middle - low) / (high - low) == pytest.approx(0.5, abs=0.01)
+    assert (low - limit) / (high - limit) == pytest.approx(1 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(("floor", "ceiling"), [(0.1, None), (None, -0.1), (-0.1, 0.1), (None, None)])
+def test_a_tick_stands_at_each_end_of_what_is_allowed(floor, ceiling):
+    j = judgement(value=0.0, lower=-0.2, upper=0.2, limit=0.1, floor=floor, ceiling=ceiling)
+    tree = ET.fromstring(forest(judged(j), title="x"))  # noqa: S314  # made one expression before
+    bar, *shown = [float(line.attrib["x1"]) for line in tree.findall(f"{SVG}line")]
+    width = float(tree.findall(f"{SVG}line")[0].attrib["x2"]) - bar
+    wanted = [x for x in (floor, ceiling) if x is not None]
+    assert [(x - bar) / width * 0.4 - 0.2 for x in shown] == pytest.approx(wanted, abs=0.001)
+
+
+def test_a_judgement_says_where_its_value_may_be():
+    allowed = {j.gate: (j.floor, j.ceiling) for j in JUDGED.judgements}
+    assert allowed == {"roc-auc": (0.6, None), "no-worse": (-0.2, None), "latency-p99-ms": (None, 50.0)}
+
+
+def test_unbounded_bars_run_to_the_edges():
+    def bar(**changes: object) -> tuple[float, float]:
+        tree = ET.fromstring(forest(judged(judgement(**changes)), title="x"))  # noqa: S314  # made before
+        line = tree.findall(f"{SVG}line")[0]
+        return float(line.attrib["x1"]), float(line.attrib["x2"])
+
+    left, right = bar(lower=None, upper=None)
+    low, high = bar()
+    assert left < low < high < right
+    nothing = forest(judged(judgement(value=None, lower=None, upper=None)), title="x")
+    assert "<line" not in nothing, "what is not known is not drawn"
+
+
+# The ledger in sentences.
+
+
+def test_every_kind_of_entry_has_a_sentence_of_one_line():
+    told = {}
+    for entry in STORY.ledger.entries:
+        record = record_of(entry.kind, dict(entry.body))
+        told[entry.kind] = sentence(record)
+    assert set(RECORDS) - set(told) == {"promotion_undone"}
+    assert all(text.isprintable() and text for text in told.values())
+    assert len(set(told.values())) == len(told)
+    undone = record_of("promotion_undone", {"alias": "champion", "now": None, "started": 3, "why": "no\nanswer\x1b"})
+    assert sentence(undone) == "'champion' stays nothing: no answer\ufffd"
+
+
+def test_the_sentences_say_what_happened():
+    records = [record_of(e.kind, dict(e.body)) for e in STORY.ledger.entries]
+    told = "\n".join(map(sentence, records))
+    for part in (
+        f"asked for by {REQUESTER}", "400 training rows", "data FAIL", "gates PASS; compared with version 1",
+        "needs 2 × product, 1 × risk until", f"{BOB} agreed as product", f"{ANA} declined as risk: not before",
+        "'champion' is to move from version 1 to version 2", "'champion' is version 2",
+        "FAIL at validate: 1 finding(s), first 'rows (both)'",
+    ):  # fmt: skip
+        assert part in told, part
+    assert any(isinstance(r, Rejected) for r in records)
+    assert any(isinstance(r, Halted) for r in records)
+
+
+def test_a_failed_release_has_a_card_too():
+    book = take(Book(), "tiny-1", until="registered")
+    book.say("tiny-1", evaluated(book, None, serving=None))
+    page = model_card(POLICY_, book.release("tiny-1"), judged_of(book, "tiny-1"))
+    assert "## Judged: ERROR" in page
+    assert any(row[0].endswith("ERROR") and row[1] == "latency-p99-ms" and row[3] == "0" for row in cells(page))

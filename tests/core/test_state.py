@@ -1,0 +1,599 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from story_of import (
+    ANA,
+    BOB,
+    CAT,
+    DIGEST,
+    MODEL,
+    PEOPLE,
+    REQUESTER,
+    Book,
+    answered,
+    approve,
+    asked,
+    done,
+    evaluated,
+    halt,
+    intention,
+    promote,
+    registered,
+    requested,
+    snapshot,
+    take,
+    time_at,
+    trained,
+    validated,
+    waiting,
+    whole,
+)
+
+from headgate.entry import Entry
+from headgate.errors import BadInput, Tampered
+from headgate.records import (
+    KINDS,
+    RECORDS,
+    ApprovalRequested,
+    Approved,
+    Evaluated,
+    Failure,
+    Halted,
+    Packaged,
+    Promoted,
+    PromotionUndone,
+    Registered,
+    Snapshot,
+    Trained,
+    Validated,
+    record_of,
+)
+from headgate.release import STEPS
+from headgate.state import State, advance, fold
+from headgate.verdict import Verdict
+
+OTHER = "sha256:" + "0" * 64
+
+
+def approved_book() -> Book:
+    return approve(waiting(), "tiny-1")
+
+
+def promoting_book() -> Book:
+    book = approved_book()
+    book.say("tiny-1", intention(book, "tiny-1"))
+    return book
+
+
+def test_a_sound_story_folds_and_so_does_every_beginning_of_it():
+    entries = whole().ledger.entries
+    assert [r.stage for r in fold(MODEL, entries).releases.values()] == ["promoted", "promoted", "halted", "halted"]
+    seen = Counter()
+    for size in range(len(entries) + 1):
+        state = fold(MODEL, entries[:size])
+        seen.update(r.stage for r in state.releases.values())
+        promoted = [e.body["new"] for e in entries[:size] if e.kind == "promoted"]
+        assert state.aliases == ({"champion": promoted[-1]} if promoted else {})
+        assert (state.intention is not None) == (size > 0 and entries[size - 1].kind == "promotion_started")
+    assert set(seen) == {"running", "waiting", "approved", "promoting", "promoted", "rejected", "halted"}
+
+
+def test_a_release_tells_what_is_due():
+    book, due = Book(), []
+    book.say("tiny-1", requested(book, None))
+    for step in STEPS[1:]:
+        (only,) = [kind for kind in RECORDS.values() if book.release("tiny-1").due(kind)]
+        due.append(only)
+        assert only is step
+        book = take(Book(), "tiny-1", until={ApprovalRequested: "asked"}.get(step, KINDS[step]))
+    assert not any(book.release("tiny-1").due(kind) for kind in RECORDS.values()), "people are due, not a step"
+    approve(book, "tiny-1")
+    assert [kind for kind in RECORDS.values() if book.release("tiny-1").due(kind)] == [Promoted]
+    book.say("tiny-1", intention(book, "tiny-1"))
+    assert [kind for kind in RECORDS.values() if book.release("tiny-1").due(kind)] == [Promoted]
+    book.say("tiny-1", done(book))
+    assert not any(book.release("tiny-1").due(kind) for kind in RECORDS.values())
+
+
+@pytest.mark.parametrize("verdict", [Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.FAIL])
+def test_after_a_no_only_a_halt_is_due(verdict):
+    book = take(Book(), "tiny-1", until="snapshot")
+    book.say("tiny-1", validated(book, verdict))
+    assert [kind for kind in RECORDS.values() if book.release("tiny-1").due(kind)] == [Halted]
+    halt(book, "tiny-1", "validate", "rows", verdict.name)
+    assert not any(book.release("tiny-1").due(kind) for kind in RECORDS.values())
+
+
+def test_after_a_persons_no_only_a_halt_is_due():
+    book = approve(waiting(), "tiny-1", PEOPLE[:1])
+    book.say("tiny-1", answered(book, "tiny-1", BOB, "product", reason="too early"))
+    assert [kind for kind in RECORDS.values() if book.release("tiny-1").due(kind)] == [Halted]
+
+
+def test_the_quorum_is_counted_down_by_role():
+    book = waiting()
+    assert book.release("tiny-1").missing == {"risk": 1, "product": 2}
+    approve(book, "tiny-1", PEOPLE[1:2])
+    assert book.release("tiny-1").missing == {"risk": 1, "product": 1}
+    approve(book, "tiny-1", [PEOPLE[0], PEOPLE[2]])
+    assert book.release("tiny-1").missing == {}
+
+
+def test_an_undone_promotion_can_be_begun_again():
+    book = promoting_book()
+    book.say("tiny-1", PromotionUndone(alias="champion", now=None, started=book.ledger.size - 1, why="no answer"))
+    assert (book.state.intention, book.release("tiny-1").stage) == (None, "approved")
+    promote(book, "tiny-1")
+    assert book.state.aliases == {"champion": 1}
+
+
+def test_who_made_a_version():
+    state = whole().state
+    assert [getattr(state.maker(v), "id", None) for v in (1, 2, 3, 4)] == ["tiny-1", "tiny-2", "tiny-4", None]
+
+
+def test_asking_for_what_is_not_there_is_bad_input():
+    state = take(Book(), "tiny-1", until="snapshot").state
+    with pytest.raises(BadInput, match="no such release"):
+        state.release("tiny-9")
+    with pytest.raises(BadInput, match="no 'Packaged' yet"):
+        state.release("tiny-1").step(Packaged)
+
+
+# Every rule, each broken in every way we could think of.
+
+
+def told(until: str, record: Callable[[Book], Any]) -> Callable[[], Book]:
+    def build() -> Book:
+        book = take(Book(), "tiny-1", until=until)
+        book.say("tiny-1", record(book))
+        return book
+
+    return build
+
+
+def broken(before: Callable[[], Book], record: Callable[[Book], Any], release: str = "tiny-1") -> Callable[[], Book]:
+    def build() -> Book:
+        book = before()
+        book.say(release, record(book))
+        return book
+
+    return build
+
+
+def changed(make: Callable[[Book, str], Any], **changes: Any) -> Callable[[Book], Any]:
+    return lambda book: make(book, "tiny-1").model_copy(update=changes)
+
+
+def yes(person: str, role: str) -> Callable[[Book], Approved]:
+    return lambda book: answered(book, "tiny-1", person, role)
+
+
+def after_answers(*people: tuple[str, str], no: str | None = None) -> Callable[[], Book]:
+    def build() -> Book:
+        book = approve(waiting(), "tiny-1", people)
+        if no is not None:
+            book.say("tiny-1", answered(book, "tiny-1", no, "product", reason="too early"))
+        return book
+
+    return build
+
+
+def two_approved() -> Book:
+    book = approved_book()
+    return approve(take(book, "tiny-2", version=2), "tiny-2")
+
+
+def first_is_promoting() -> Book:
+    book = two_approved()
+    book.say("tiny-1", intention(book, "tiny-1"))
+    return book
+
+
+def second_after_first_is_live() -> Book:
+    return promote(two_approved(), "tiny-1")
+
+
+def refused_by(step: str) -> Callable[[], Book]:
+    def build() -> Book:
+        if step == "validated":
+            return told("snapshot", lambda b: validated(b, Verdict.INCONCLUSIVE))()
+        return told("registered", lambda b: evaluated(b, None, serving=None))()
+
+    return build
+
+
+def undone(**changes: Any) -> Callable[[Book], PromotionUndone]:
+    return lambda b: PromotionUndone(
+        **({"alias": "champion", "now": None, "started": b.ledger.size - 1, "why": "x"} | changes)
+    )
+
+
+def intended(book: Book, _: str) -> Promoted:
+    return done(book)
+
+
+NO = Halted(
+    step="evaluate", verdict="FAIL", failures=(Failure(what="g", verdict="FAIL", reason="r"),),
+    owner="o", playbook="p", next_step="n", then=(),
+)  # fmt: skip
+
+VIOLATIONS: dict[str, Callable[[], Book]] = {
+    "1 a release opened twice": broken(waiting, lambda b: requested(b, None)),
+    "1 opened again after its end": broken(whole, lambda b: requested(b, 2)),
+    "2 a step of no release": broken(Book, lambda b: snapshot()),
+    "2 a step of a release never opened": broken(waiting, lambda b: snapshot(), "tiny-9"),
+    "2 an answer to a release never opened": broken(waiting, yes(ANA, "risk"), "tiny-9"),
+    "2 a step after the halt": broken(
+        lambda: halt(take(Book(), "tiny-1", until="snapshot"), "tiny-1", "s", "x", "ERROR"), validated
+    ),
+    "2 an answer after the halt": broken(lambda: halt(waiting(), "tiny-1", "s", "x", "ERROR"), yes(ANA, "risk")),
+    "2 a promotion after the halt": broken(
+        lambda: halt(approved_book(), "tiny-1", "s", "x", "ERROR"), lambda b: intention(b, "tiny-1")
+    ),
+    "2 a second halt": broken(lambda: halt(waiting(), "tiny-1", "s", "x", "ERROR"), lambda b: NO),
+    "2 a halt after the promotion": broken(whole, lambda b: NO),
+    "2 an answer after the promotion": broken(lambda: promote(approved_book(), "tiny-1"), yes(CAT, "risk")),
+    "2 a second promotion": broken(lambda: promote(approved_book(), "tiny-1"), lambda b: intention(b, "tiny-1")),
+    "3 registered twice": told("registered", lambda b: registered(2)),
+    "3 another release's version": broken(
+        lambda: take(waiting(), "tiny-2", until="trained"), lambda b: registered(1), "tiny-2"
+    ),
+    "4 trained on undecided data": broken(refused_by("validated"), trained),
+    "4 validated again after a no": broken(refused_by("validated"), validated),
+    "4 packaged without passing": broken(refused_by("evaluated"), lambda b: Packaged(package=DIGEST)),
+    "4 judged again after a no": broken(refused_by("evaluated"), lambda b: evaluated(b, None)),
+    "5 an answer before anybody was asked": told(
+        "packaged", lambda b: answered(approved_book(), "tiny-1", ANA, "risk")
+    ),
+    "5 an answer in a role nobody asked for": broken(
+        waiting, lambda b: answered(b, "tiny-1", ANA, "risk").model_copy(update={"role": "legal"})
+    ),
+    "5 the same person twice": broken(after_answers((BOB, "product")), yes(BOB, "product")),
+    "5 the same person in another case": broken(
+        after_answers((BOB, "product")),
+        lambda b: answered(b, "tiny-1", CAT, "product").model_copy(update={"person": "BOB@Example.org"}),
+    ),
+    "5 the same key under another name": broken(
+        after_answers((BOB, "product")),
+        lambda b: answered(b, "tiny-1", BOB, "product").model_copy(update={"person": "somebody@else.org"}),
+    ),
+    "5 yes after no by the same person": broken(after_answers(no=BOB), yes(BOB, "product")),
+    "5 an answer while promoting": broken(promoting_book, yes(CAT, "risk")),
+    "6 nobody agreed": broken(waiting, lambda b: intention(b, "tiny-1")),
+    "6 one product approval is missing": broken(
+        after_answers((ANA, "risk"), (BOB, "product")), lambda b: intention(b, "tiny-1")
+    ),
+    "6 three approvals in the wrong roles": broken(
+        after_answers((ANA, "risk"), (CAT, "risk"), (BOB, "product")), lambda b: intention(b, "tiny-1")
+    ),
+    "6 a person declined": broken(
+        after_answers(*PEOPLE[:2], (CAT, "product"), no=REQUESTER), lambda b: intention(b, "tiny-1")
+    ),
+    "6 begun before people were asked": told("packaged", lambda b: intention(approved_book(), "tiny-1")),
+    "6 begun twice": broken(promoting_book, lambda b: intention(b, "tiny-1")),
+    "6 begun while another is open": broken(
+        first_is_promoting, lambda b: intention(b, "tiny-2"), "tiny-2"
+    ),
+    "6 from an alias that is not there": broken(approved_book, changed(intention, old=1)),
+    "6 from where the alias was": broken(
+        second_after_first_is_live, lambda b: intention(b, "tiny-2").model_copy(update={"old": None}), "tiny-2"
+    ),
+    "6 against another champion than the gates'": broken(
+        second_after_first_is_live, lambda b: intention(b, "tiny-2"), "tiny-2"
+    ),
+    "6 of another version": broken(approved_book, changed(intention, new=2)),
+    "6 of another package": broken(approved_book, changed(intention, package=OTHER)),
+    "6 of another policy": broken(approved_book, changed(intention, policy=OTHER)),
+    "6 with an approval left out": broken(approved_book, changed(intention, approvals=(8, 9))),
+    "6 with an approval too many": broken(approved_book, changed(intention, approvals=(8, 9, 10, 7))),
+    "6 with no approvals": broken(approved_book, changed(intention, approvals=())),
+    "6 with an approval named twice": broken(approved_book, changed(intention, approvals=(8, 8, 9, 10))),
+    "7 promoted without an intention": broken(
+        approved_book, lambda b: Promoted(alias="champion", old=None, new=1, started=10)
+    ),
+    "7 promoted by another's intention": broken(
+        first_is_promoting, lambda b: Promoted(alias="champion", old=None, new=1, started=b.ledger.size - 1), "tiny-2"
+    ),
+    "7 promoted as another version": broken(promoting_book, changed(intended, new=7)),
+    "7 promoted as another alias": broken(promoting_book, changed(intended, alias="pilot")),
+    "7 promoted from elsewhere": broken(promoting_book, changed(intended, old=3)),
+    "7 promoted by another slot": broken(promoting_book, changed(intended, started=3)),
+    "7 undone without an intention": broken(approved_book, undone()),
+    "7 undone by another's intention": broken(first_is_promoting, undone(), "tiny-2"),
+    "7 undone by another slot": broken(promoting_book, undone(started=3)),
+    "7 undone with the alias moved": broken(promoting_book, undone(now=1)),
+    "7 halted in the middle of a promotion": broken(promoting_book, lambda b: NO),
+}  # fmt: skip
+
+MAKERS: dict[type, Callable[[Book], Any]] = {
+    Snapshot: lambda b: snapshot(),
+    Validated: validated,
+    Trained: trained,
+    Registered: lambda b: registered(9),
+    Evaluated: lambda b: evaluated(b, None),
+    Packaged: lambda b: Packaged(package=DIGEST),
+    ApprovalRequested: asked,
+}
+
+
+@pytest.mark.parametrize("rule", VIOLATIONS)
+def test_a_broken_rule_is_tampering_and_names_its_slot(rule):
+    book = VIOLATIONS[rule]()
+    fold(MODEL, book.ledger.entries[:-1])
+    with pytest.raises(Tampered) as caught:
+        fold(MODEL, book.ledger.entries)
+    assert caught.value.subject == f"ledger of {MODEL}, slot {book.ledger.size - 1}"
+    if rule.startswith("4"):
+        assert caught.value.expected == "nothing but a halt after data or gates that did not pass"
+
+
+def test_each_step_has_one_place():
+    names = ["requested", "snapshot", "validated", "trained", "registered", "evaluated", "packaged", "asked"]
+    tried = 0
+    for index, until in enumerate(names):
+        for place, (kind, make) in enumerate(MAKERS.items(), 1):
+            book = take(Book(), "tiny-1", until=until)
+            book.say("tiny-1", make(book))
+            if place == index + 1:
+                assert kind in map(type, fold(MODEL, book.ledger.entries).releases["tiny-1"].taken)
+                continue
+            tried += 1
+            with pytest.raises(Tampered, match=f"slot {index + 1}:"):
+                fold(MODEL, book.ledger.entries)
+    assert tried == 8 * 7 - 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("gate_waived", {}),
+        ("validated", {}),
+        ("validated", {"verdict": "PASS"}),
+        ("validated", {"verdict": "pass", "report": DIGEST}),
+        ("validated", {"verdict": 0, "report": DIGEST}),
+        ("validated", {"verdict": "PASS", "report": DIGEST, "note": ""}),
+        ("validated", {"verdict": "PASS", "report": DIGEST.upper()}),
+        ("approval_requested", {"roles": {}, "expires": time_at(9)}),
+        ("approval_requested", {"roles": {"risk": 0}, "expires": time_at(9)}),
+        ("approval_requested", {"roles": {"risk": -1}, "expires": time_at(9)}),
+        ("approval_requested", {"roles": {"risk": True}, "expires": time_at(9)}),
+        ("approval_requested", {"roles": {"risk": 1}, "expires": "2026-07-01T12:00:00"}),
+        ("approval_requested", {"roles": {"risk": 1}, "expires": "2026-02-30T12:00:00Z"}),
+        ("approval_requested", {"roles": {"risk": 1}, "expires": "٢٠٢٦-07-01T12:00:00Z"}),
+        ("promoted", {"alias": "champion", "old": None, "new": "1", "started": 3}),
+        ("halted", NO.model_dump(mode="json") | {"failures": []}),
+        ("trained", {"estimator": DIGEST, "format": "pickle", "features": [], "seconds": 1}),
+    ],
+)
+def test_a_record_of_another_shape_is_tampering(kind, body):
+    with pytest.raises(Tampered):
+        record_of(kind, body)
+
+
+def test_an_empty_quorum_is_never_complete():
+    book = take(Book(), "tiny-1", until="packaged")
+    book.tell("tiny-1", "approval_requested", {"roles": {}, "expires": time_at(600)})
+    with pytest.raises(Tampered, match="approval_requested"):
+        fold(MODEL, book.ledger.entries)
+
+
+def test_records_survive_the_ledger():
+    for entry in whole().ledger.entries:
+        record = record_of(entry.kind, dict(entry.body))
+        assert KINDS[type(record)] == entry.kind
+        assert record.model_dump(mode="json") == entry.body
+
+
+# What holds of every ledger that folds, said again from the raw entries and nothing of `state`.
+
+
+def the_law(entries: Sequence[Entry]) -> int:
+    """Assert of every promotion in a ledger that it was deserved, and return how many there were."""
+    live: dict[str, int] = {}
+    promotions = 0
+    for at, entry in enumerate(entries):
+        if entry.kind != "promoted":
+            continue
+        promotions += 1
+        own = [e for e in entries[:at] if e.release == entry.release]
+        kinds = [e.kind for e in own]
+        bodies = {e.kind: e.body for e in own}
+        assert kinds.count("validated") == kinds.count("evaluated") == kinds.count("packaged") == 1
+        assert bodies["validated"]["verdict"] == bodies["evaluated"]["verdict"] == "PASS"
+        assert "halted" not in kinds
+        assert "rejected" not in kinds
+        assert "promoted" not in kinds
+        begun = entries[entry.body["started"]]
+        assert (begun.kind, begun.release, begun.seq) == ("promotion_started", entry.release, entry.body["started"])
+        assert all(e.kind not in ("promoted", "promotion_undone") for e in entries[begun.seq : at])
+        question = next(e for e in own if e.kind == "approval_requested")
+        said = [e for e in own if e.kind == "approved" and question.seq < e.seq < begun.seq]
+        assert question.body["roles"], "somebody must be asked"
+        for role, needed in dict(question.body["roles"]).items():  # type: ignore[arg-type]
+            for what in ("person", "key"):
+                assert len({str(e.body[what]).casefold() for e in said if e.body["role"] == role}) >= int(needed) >= 1
+        assert begun.body["approvals"] == [e.seq for e in said]
+        assert begun.body["package"] == bodies["packaged"]["package"]
+        assert begun.body["policy"] == bodies["requested"]["policy"]
+        assert entry.body["new"] == begun.body["new"] == bodies["registered"]["version"]
+        alias = str(entry.body["alias"])
+        assert entry.body["old"] == begun.body["old"] == live.get(alias) == bodies["evaluated"]["champion"]
+        live[alias] = int(str(entry.body["new"]))
+    for name in {e.release for e in entries}:
+        kinds = [e.kind for e in entries if e.release == name]
+        ends = [n for n, kind in enumerate(kinds) if kind in ("promoted", "halted")]
+        assert ends in ([], [len(kinds) - 1]), "nothing follows an end"
+        refused = [
+            n for n, e in enumerate(x for x in entries if x.release == name)
+            if e.body.get("verdict") not in (None, "PASS") and e.kind in ("validated", "evaluated")
+        ]  # fmt: skip
+        assert all(kinds[n + 1 :] in ([], ["halted"]) for n in refused), "only a halt follows a no"
+    registrations = [e.body["version"] for e in entries if e.kind == "registered"]
+    assert len(registrations) == len(set(registrations))
+    return promotions
+
+
+class Writer:
+    """Writes good and bad entries; keeps those that the rules accept."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.state = State(MODEL)
+        self.refused: Counter[str] = Counter()
+
+    def offer(self, release: str, kind: str, body: dict[str, Any]) -> bool:
+        seq = len(self.entries)
+        entry = Entry.model_construct(
+            model=MODEL, seq=seq, time=time_at(seq), release=release, kind=kind, body=body, actor="x"
+        )
+        try:
+            self.state = advance(self.state, entry)
+        except Tampered:
+            self.refused[kind] += 1
+            return False
+        self.entries.append(entry)
+        return True
+
+    def raw(self, release: str, kind: str) -> dict[str, Any] | None:
+        return next((dict(e.body) for e in self.entries if (e.release, e.kind) == (release, kind)), None)
+
+
+def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dict[str, Any]:
+    """A body that is right for the ledger more often than not."""
+    version = int(release[-1])
+    live = writer.state.aliases.get("champion")
+    open_one = writer.state.intention
+    said = [e for e in writer.entries if e.release == release and e.kind == "approved"]
+    verdict = draw.choice(["PASS"] * 9 + ["FAIL", "INCONCLUSIVE", "ERROR"])
+    person = draw.choice(["ann", "Ann", "ben", "cid"])
+    answer = {
+        "role": draw.choice(["risk", "risk", "product", "legal"]), "person": person,
+        "key": draw.choice([person.lower(), "ann"]), "statement": DIGEST, "signature": DIGEST, "signers": DIGEST,
+    }  # fmt: skip
+    champion = draw.choice([live, live, live, None, 1])
+    started = open_one.seq if open_one and draw.random() < 0.9 else draw.randrange(40)
+    old, new = (open_one.record.old, open_one.record.new) if open_one else (live, version)
+    table = snapshot().training.model_dump(mode="json")
+    return {
+        "requested": {
+            "requester": "x", "folder": "x", "policy": DIGEST, "policy_file": DIGEST, "training_suite": DIGEST,
+            "evaluation_suite": DIGEST, "training": "x", "evaluation": "x", "champion": live,
+        },
+        "snapshot": {"training": table, "evaluation": table},
+        "validated": {"verdict": verdict, "report": DIGEST},
+        "trained": {"estimator": DIGEST, "format": "skops", "features": ["a"], "seconds": 1},
+        "registered": {"version": draw.choice([version, version, version, 1]), "run": "r", "source": "s", "files": {}},
+        "evaluated": {
+            "verdict": verdict, "judged": DIGEST, "tally": DIGEST, "serving": None, "champion": champion
+        },
+        "packaged": {"package": DIGEST},
+        "approval_requested": {
+            "roles": draw.choice([{"risk": 1, "product": 1}, {"risk": 2}, {"risk": 1}, {}, {"risk": 0}]),
+            "expires": time_at(10_000),
+        },
+        "approved": answer,
+        "rejected": {**answer, "reason": "no"},
+        "promotion_started": {
+            "alias": "champion", "old": draw.choice([live, live, live, None]),
+            "new": draw.choice([version, version, 9]),
+            "package": draw.choice([DIGEST, DIGEST, OTHER]), "policy": draw.choice([DIGEST, DIGEST, OTHER]),
+            "approvals": draw.choice([[e.seq for e in said]] * 3 + [[]]),
+        },
+        "promoted": {"alias": "champion", "old": old, "new": draw.choice([new, new, 9]), "started": started},
+        "promotion_undone": {"alias": "champion", "now": draw.choice([old, 9]), "started": started, "why": "x"},
+        "halted": NO.model_dump(mode="json"),
+    }[kind]  # fmt: skip
+
+
+STRAIGHT = (*(KINDS[step] for step in STEPS), "approved", "approved", "promotion_started", "promoted")
+
+
+def next_kind(writer: Writer, release: str) -> str:
+    taken = [e.kind for e in writer.entries if e.release == release]
+    steps = [kind for kind in STRAIGHT[: len(STEPS)] if kind not in taken]
+    if steps:
+        return steps[0]
+    if "promotion_started" in taken[-1:]:
+        return "promoted"
+    standing = writer.state.releases[release]
+    return "approved" if standing.missing else "promotion_started"
+
+
+def test_random_ledgers_never_promote_what_does_not_deserve_it():
+    draw = random.Random(20260701)  # noqa: S311  # no secret
+    promotions, accepted, refused = 0, 0, Counter[str]()
+    for _ in range(300):
+        writer = Writer()
+        for _ in range(60):
+            release = f"tiny-{draw.choice([1, 1, 1, 2])}"
+            straight = draw.random() < 0.8
+            kind = next_kind(writer, release) if straight else draw.choice(list(RECORDS))
+            writer.offer(release, kind, body_of(kind, writer, release, draw))
+        promotions += the_law(writer.entries)
+        assert sum(e.kind == "promoted" for e in writer.entries) == sum(
+            r.stage == "promoted" for r in writer.state.releases.values()
+        )
+        accepted += len(writer.entries)
+        refused += writer.refused
+    assert promotions > 60, "too few ledgers came to a promotion to prove anything"
+    assert set(refused) == set(RECORDS), "every kind of entry was refused at least once"
+    assert accepted > 3000
+    assert refused.total() > 3000
+
+
+class Ledgers(RuleBasedStateMachine):
+    """Hypothesis chooses; `the_law` judges after every entry."""
+
+    promotions: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = Writer()
+
+    @rule(release=st.sampled_from(["tiny-1", "tiny-2"]), steps=st.integers(1, 9), seed=st.integers(0, 2**16))
+    def go_on(self, release: str, steps: int, seed: int) -> None:
+        draw = random.Random(seed)  # noqa: S311  # no secret
+        for _ in range(steps):
+            kind = next_kind(self.writer, release)
+            self.writer.offer(release, kind, body_of(kind, self.writer, release, draw))
+
+    @rule(
+        release=st.sampled_from(["tiny-1", "tiny-2", ""]),
+        kind=st.sampled_from(list(RECORDS)),
+        seed=st.integers(0, 2**16),
+    )
+    def disturb(self, release: str, kind: str, seed: int) -> None:
+        draw = random.Random(seed)  # noqa: S311  # no secret
+        if release:
+            self.writer.offer(release, kind, body_of(kind, self.writer, release, draw))
+        else:
+            assert not self.writer.offer("", kind, body_of(kind, self.writer, "tiny-1", draw))
+
+    @invariant()
+    def it_is_lawful(self) -> None:
+        Ledgers.promotions += the_law(self.writer.entries)
+        assert fold(MODEL, self.writer.entries) == self.writer.state
+
+
+def test_whatever_is_written_the_law_holds():
+    Ledgers.promotions = 0
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Ledgers,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert Ledgers.promotions > 20
