@@ -1,0 +1,1 @@
+"""Expectations: demands as data, one folder per model."""
