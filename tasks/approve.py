@@ -1,0 +1,153 @@
+"""Approve: ask people for their signatures, and take their answers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from headgate import sshsig
+from headgate.approval import Statement, moment, namespace, objections, statement
+from headgate.errors import BadInput
+from headgate.markdown import escaped
+from headgate.policy import Policy
+from headgate.records import ApprovalRequested, Approved, Rejected
+from headgate.release import Release
+from headgate.signers import AllowedSigners
+from headgate.sshkey import PublicKey
+from headgate.state import fold
+from tasks.read import SIGNERS, read_file, read_signers
+from tasks.record import Case, Desk, now
+
+Decision = Literal["approve", "reject"]
+
+
+@task(name="approve", cache_policy=NO_CACHE)
+def approve(case: Case) -> None:
+    """Ask for the policy's quorum. Nothing waits: whoever signs later lets the release continue."""
+    desk = Desk(case.home, case.model)
+    release = desk.release(case.release)
+    policy = desk.policy(release)
+    desk.write(case.release, _request(policy))
+    create_markdown_artifact(key=case.artifact("approve"), markdown=_shown(desk.release(case.release)))
+
+
+def _request(policy: Policy) -> ApprovalRequested:
+    expires = moment(now()) + timedelta(hours=policy.approval.expires_hours)
+    last = policy.rollout.stage[-1]
+    roles = {**dict(policy.approval.roles), **{role: policy.approval.roles[role] for role in last.needs}}
+    return ApprovalRequested(roles=roles, expires=expires.isoformat(timespec="seconds").replace("+00:00", "Z"))
+
+
+def answer(
+    case: Case, *, role: str, key: Path, decision: Decision = "approve", reason: str = "", password: bytes | None = None
+) -> str:
+    """Sign the present statement in a role, record the answer, and return who it was.
+
+    Args:
+        key: a private SSH key, OpenSSH or PEM.
+        reason: why; required to reject.
+
+    Raises:
+        BadInput: the release waits for no answer, or this signature would not count; nothing is recorded.
+    """
+    desk = Desk(case.home, case.model)
+    ledger = desk.ledger()
+    release = fold(case.model, ledger.entries).release(case.release)
+    if release.stage not in ("waiting", "approved"):
+        raise _refused(release, f"a release that is {release.stage}", ["only a waiting release takes answers"])
+    private = _private(key)
+    person = _person(sshsig.public_key(private, password), role, read_signers(case.folder), release)
+    text = statement(ledger, release, person=person, role=role, decision=decision, reason=reason).text()
+    signature = sshsig.sign(private, text, namespace(role), password).encode()
+    record_answer(case, text, signature)
+    return person
+
+
+def record_answer(case: Case, text: bytes, signature: bytes) -> None:
+    """Record a signed statement, wherever it was signed, if it counts.
+
+    Raises:
+        BadInput: it does not, with every reason. Nothing is recorded.
+    """
+    desk = Desk(case.home, case.model)
+    ledger = desk.ledger()
+    release = fold(case.model, ledger.entries).release(case.release)
+    against = objections(text, signature, signers=read_signers(case.folder), ledger=ledger, release=release, at=now())
+    if against:
+        raise _refused(release, "a signature that does not count", against)
+    spoken = Statement.read(text)
+    desk.write(release.id, _record(desk, spoken, signature, read_file(case.folder / SIGNERS)), actor=spoken.person)
+    _lay_out(desk.home.package(release.id) / "approvals", spoken, signature)
+
+
+def new_throwaway_key(path: Path, person: str, role: str) -> str:
+    """Make an SSH key for a demo or a drill, and return the person's line for `allowed_signers`."""
+    key = sshsig.new_key()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(key)
+    return f'{person} namespaces="{namespace(role)}" {sshsig.public_key(key).text}'
+
+
+def _record(desk: Desk, spoken: Statement, signature: bytes, listed: bytes) -> Approved:
+    text = spoken.text()
+    common = {
+        "role": spoken.role,
+        "person": spoken.person,
+        "key": sshsig.verify(text, signature, namespace(spoken.role)).fingerprint,
+        "statement": desk.evidence.put(text),
+        "signature": desk.evidence.put(signature),
+        "signers": desk.evidence.put(listed),
+    }
+    return Approved(**common) if spoken.decision == "approve" else Rejected(**common, reason=spoken.reason)
+
+
+def _private(key: Path) -> bytes:
+    if not key.is_file():
+        raise BadInput(
+            f"key {key}", got="no such file", expected="a private SSH key", next_step="make one with `ssh-keygen`"
+        )
+    return key.read_bytes()
+
+
+def _person(key: PublicKey, role: str, signers: AllowedSigners, release: Release) -> str:
+    named = signers.who(key, namespace(role), moment(now()))
+    if len(named) != 1:
+        who = ", ".join(named) or "nobody"
+        wanted = f'add `PERSON namespaces="{namespace(role)}" {key.text}` to allowed_signers'
+        raise _refused(release, f"a key that signs as {role} for {who}", [f"expected one person; {wanted}"])
+    return named[0]
+
+
+def _lay_out(folder: Path, spoken: Statement, signature: bytes) -> None:
+    # For readers of the package; the ledger and the evidence are what counts.
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}")
+    (folder / f"{name}.txt").write_bytes(spoken.text())
+    (folder / f"{name}.sig").write_bytes(signature)
+
+
+def _refused(release: Release, got: str, reasons: Sequence[str]) -> BadInput:
+    return BadInput(
+        f"answer for release {release.id}",
+        got=f"{got}: {'; '.join(reasons)}",
+        expected="a signature that counts",
+        next_step=f"see `headgate status {release.id}`",
+    )
+
+
+def _shown(release: Release) -> str:
+    asked = release.step(ApprovalRequested)
+    lines = "".join(
+        f"\n- {n} × **{escaped(role)}**: `headgate approve {release.id} --role {role} --key ~/.ssh/id_ed25519`"
+        for role, n in asked.roles.items()
+    )
+    return f"# {escaped(release.id)} waits for approval\n\nUntil {asked.expires}, by signature:\n{lines}\n"

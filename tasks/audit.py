@@ -1,0 +1,65 @@
+"""Audit: recompute what is recorded, and compare it with what MLflow shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headgate.audit import Findings, audit
+from headgate.canonical import DIGEST
+from headgate.entry import Digest
+from headgate.errors import HeadgateError
+from headgate.home import Home
+from headgate.ledger import slots
+from headgate.signers import AllowedSigners
+from headgate.state import fold
+from headgate.store import FolderStore
+from tasks.connect import alias_version, client
+from tasks.record import Desk
+
+
+def audit_all(
+    home: Path,
+    *,
+    model: str | None = None,
+    store: Path | None = None,
+    ask_registry: bool = True,
+    signers: AllowedSigners | None = None,
+) -> dict[str, Findings]:
+    """The findings about every model of a home, or about one.
+
+    Args:
+        store: a copy of the home's store to audit instead of the store itself.
+        ask_registry: compare the aliases with what MLflow shows.
+        signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
+    """
+    place = FolderStore(store or Home(home).store)
+    names = {name.split("/")[1] for name in place.names("ledger/")}
+    wanted = sorted(names if model is None else {model} & names)
+    evidence = _evidence(place)
+    desks = [Desk(home, name) for name in wanted]
+    return {
+        desk.model: audit(
+            desk.model,
+            slots(place, desk.model),
+            desk.verifier,
+            evidence,
+            _live(desk) if ask_registry else None,
+            signers=signers,
+        )
+        for desk in desks
+    }
+
+
+def _evidence(place: FolderStore) -> dict[Digest, bytes]:
+    # An object's name is its digest: what lies under a name that is none cannot be asked for, and is not evidence.
+    named = {name: "sha256:" + "".join(name.split("/")[2:]) for name in place.names("evidence/")}
+    return {digest: place.get(name) or b"" for name, digest in named.items() if DIGEST.fullmatch(digest)}
+
+
+def _live(desk: Desk) -> dict[str, int | None] | None:
+    try:
+        aliases = fold(desk.model, desk.ledger().entries).aliases
+    except HeadgateError:
+        return None  # the ledger's own anomalies say more
+    registry = client(desk.home)
+    return {alias: alias_version(registry, desk.model, alias) for alias in aliases}

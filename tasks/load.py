@@ -1,0 +1,190 @@
+"""Load: rows and models, verified against their digests every time. Changed bytes are refused, never used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headgate.canonical import digest_of
+from headgate.entry import Digest
+from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
+from headgate.home import Home
+from headgate.records import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".parquet")
+
+# Classes that scikit-learn's own estimators consist of and that skops does not know as harmless by itself.
+TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
+# MLflow rewrites this file at every download.
+_UNSTABLE = "registered_model_meta"
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The rows of a CSV or Parquet file.
+
+    Raises:
+        BadInput: there is no such file, it has another suffix, or it cannot be read as what it says it is.
+    """
+    check_table(path)
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except Exception as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+
+
+def check_table(path: Path) -> None:
+    """Raise BadInput unless there is a file of a kind that can be read."""
+    if path.suffix not in SUFFIXES:
+        raise _unreadable(path, f"a file that ends in '{path.suffix}'")
+    if not path.is_file():
+        raise _unreadable(path, "no such file")
+
+
+def file_digest(path: Path) -> Digest:
+    """The SHA-256 digest of a file's whole content, read in pieces."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def snapshot_path(home: Home, digest: Digest, suffix: str) -> Path:
+    """Where the snapshot of a table lies."""
+    hexadecimal = digest.removeprefix("sha256:")
+    return home.snapshots / hexadecimal[:2] / f"{hexadecimal[2:]}{suffix}"
+
+
+def frame_of(home: Home, table: Table) -> pd.DataFrame:
+    """The rows of a snapshot.
+
+    Raises:
+        Tampered: the snapshot's bytes are not those that were pinned.
+    """
+    path = snapshot_path(home, table.digest, table.suffix)
+    if not path.exists() or (got := file_digest(path)) != table.digest:
+        raise Tampered(
+            f"snapshot {path}",
+            got="no file" if not path.exists() else got,
+            expected=table.digest,
+            next_step="restore the file from its origin or a backup, or start a new release",
+        )
+    return read_table(path)
+
+
+def files_of(folder: Path) -> dict[str, Digest]:
+    """The digest of every file of a model folder that MLflow leaves as it is, by relative path."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / _UNSTABLE)
+    return {p.relative_to(folder).as_posix(): file_digest(p) for p in paths}
+
+
+def fetch(source: str) -> Path:
+    """The folder of a registered version's files as MLflow serves them; not verified yet.
+
+    Raises:
+        Unavailable: MLflow does not have them.
+    """
+    import mlflow
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
+    except Exception as error:
+        raise Unavailable(
+            f"the files of {source}",
+            got=f"{type(error).__name__}: {error}",
+            expected="the files that were registered",
+            next_step="look whether the version was deleted in MLflow, or repeat the command",
+        ) from error
+
+
+def changed_files(folder: Path, expected: dict[str, Digest]) -> tuple[str, ...]:
+    """The files that are missing, added or changed against what was registered."""
+    found = files_of(folder)
+    return tuple(sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)))
+
+
+def open_model(folder: Path, expected: dict[str, Digest], *, trusted: Iterable[str], unsafe_pickle: bool) -> Any:
+    """The fitted estimator in a registered model's folder, after every file was verified.
+
+    A skops file is loaded without executing code, and only classes of our own list and `trusted` are made; the list
+    that stands in the file itself is not believed.
+
+    Raises:
+        Tampered: a file is not what was registered.
+        BadInput: the model is a pickle and the policy does not say `unsafe_pickle`, or it holds an unknown class.
+    """
+    changed = changed_files(folder, expected)
+    if changed:
+        raise _changed(folder, changed)
+    if "model.skops" in expected:
+        return load_skops(_verified(folder, "model.skops", expected), trusted)
+    return load_pickle(_verified(folder, "model.pkl", expected), unsafe_pickle)
+
+
+def _verified(folder: Path, name: str, expected: dict[str, Digest]) -> bytes:
+    # Digested again, because what is loaded must be the bytes that were compared, whoever writes there meanwhile.
+    path = folder / name
+    data = path.read_bytes() if path.is_file() else b""
+    if digest_of(data) != expected.get(name):
+        raise _changed(folder, (name,))
+    return data
+
+
+def _changed(folder: Path, names: tuple[str, ...]) -> HeadgateError:
+    return Tampered(
+        f"model files in {folder}",
+        got=f"changes in {', '.join(names)}",
+        expected="the bytes that were registered",
+        next_step="do not serve this version; restore the files or release again",
+    )
+
+
+def load_skops(data: bytes, trusted: Iterable[str]) -> Any:
+    """The object that skops stored, made of trusted classes only.
+
+    Raises:
+        BadInput: the bytes hold other classes, or are no skops file.
+    """
+    import skops.io
+
+    allowed = {*TRUSTED, *trusted}
+    try:
+        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - allowed)
+    except Exception as error:  # whatever its readers of ZIP and JSON raise
+        raise _distrusted(digest_of(data), f"no skops file: {type(error).__name__}: {error}") from error
+    if unknown:
+        raise _distrusted(digest_of(data), f"the unknown classes {', '.join(unknown)}")
+    return skops.io.loads(data, trusted=sorted(allowed))
+
+
+def load_pickle(data: bytes, unsafe_pickle: bool) -> Any:
+    """The object in a pickle, which may execute code while it is loaded.
+
+    Raises:
+        BadInput: the policy does not allow it.
+    """
+    if not unsafe_pickle:
+        raise _distrusted(digest_of(data), "a pickle, which executes code when it is loaded")
+    import cloudpickle
+
+    return cloudpickle.loads(data)  # the policy's `unsafe_pickle` allows it
+
+
+def _distrusted(what: str, got: str) -> HeadgateError:
+    return BadInput(
+        f"model {what}",
+        got=got,
+        expected="a skops file of trusted classes",
+        next_step="review the classes and name them in train.trusted_types, or set train.unsafe_pickle = true",
+    )
+
+
+def _unreadable(path: Path, got: str) -> HeadgateError:
+    return BadInput(
+        f"table {path}", got=got, expected="a readable CSV or Parquet file", next_step="check --data and --evaluate"
+    )

@@ -1,0 +1,73 @@
+"""Package: put everything that a reviewer or auditor needs into one folder, and pin it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from headgate.canonical import digest_of
+from headgate.card import model_card
+from headgate.forest import forest
+from headgate.judgement import Judged
+from headgate.markdown import table
+from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned
+from headgate.policy import Policy
+from headgate.records import Evaluated, Packaged, Registered, Snapshot, Trained
+from headgate.release import Release
+from tasks.read import SIGNERS, read_file
+from tasks.record import Case, Desk
+
+
+@task(name="package", cache_policy=NO_CACHE)
+def package(case: Case) -> None:
+    """Write the package as evidence and as a folder, and record the digest of its manifest."""
+    desk = Desk(case.home, case.model)
+    release = desk.release(case.release)
+    files = _files(desk, case, release)
+    listed = manifest(files)
+    for data in files.values():
+        desk.evidence.put(data)
+    digest = desk.evidence.put(listed)
+    folder = desk.home.package(release.id)
+    _lay_out(folder, {**files, MANIFEST: listed})
+    desk.write(case.release, Packaged(package=digest))
+    rows = [(name, digest_of(data)) for name, data in sorted(files.items())]
+    create_markdown_artifact(
+        key=case.artifact("package"), markdown=f"# Package {digest}\n\n{table(('file', 'digest'), rows)}"
+    )
+    create_link_artifact(key=case.artifact("package-link"), link=(folder / "card.md").as_uri(), link_text="The package")
+
+
+def _files(desk: Desk, case: Case, release: Release) -> dict[str, bytes]:
+    judged = Judged.model_validate_json(desk.evidence.get(release.step(Evaluated).judged))
+    made = _made(desk, case, release, desk.policy(release), judged)
+    return {**{name: desk.evidence.get(digest) for name, digest in pinned(release).items()}, **made}
+
+
+def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judged) -> dict[str, bytes]:
+    return {
+        "card.md": model_card(policy, release, judged).encode(),
+        "verdicts.svg": forest(judged, title=f"{release.id}: {judged.verdict.name}").encode(),
+        "lineage.json": _lineage(release),
+        SIGNERS: read_file(case.folder / SIGNERS),
+        HISTORY: b"".join(line + b"\n" for line in desk.ledger().stored),
+        "pipeline.pub": desk.signer.public_pem,
+        "VERIFY.md": VERIFY.encode(),
+    }
+
+
+def _lineage(release: Release) -> bytes:
+    steps = {
+        kind.__name__.lower(): release.step(kind).model_dump(mode="json") for kind in (Snapshot, Trained, Registered)
+    }
+    return json.dumps(steps, indent=2, sort_keys=True).encode()
+
+
+def _lay_out(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)

@@ -1,0 +1,197 @@
+"""Promote: move the alias in MLflow, between an intention and a record in the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from headgate.approval import objections
+from headgate.errors import SlotTaken, Tampered, Unavailable
+from headgate.ledger import Ledger
+from headgate.markdown import escaped
+from headgate.policy import Policy
+from headgate.promotion import Seen, refusals, settle
+from headgate.records import Packaged, Promoted, PromotionStarted, Registered, Requested
+from headgate.release import Release
+from headgate.state import Intention, State, fold
+from tasks.connect import alias_version, asking, client
+from tasks.load import changed_files, fetch
+from tasks.read import read_signers
+from tasks.record import Case, Desk, now
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@task(name="promote", cache_policy=NO_CACHE)
+def promote(case: Case) -> tuple[str, ...]:
+    """Move the alias of the policy's last stage to the release's version.
+
+    Returns:
+        Everything that forbids it, and then nothing was moved; empty if the alias is there.
+
+    Raises:
+        Tampered: the alias was moved, or the registered files were changed, by somebody else in the middle of a
+            promotion.
+        Unavailable: MLflow does not answer. The intention stays open, and the next run settles it.
+    """
+    desk = Desk(case.home, case.model)
+    registry = client(desk.home)
+    refused = _begin(desk, registry, case)
+    if not refused:
+        _finish(desk, registry, case)
+    create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(case, refused))
+    return refused
+
+
+def why_not(case: Case) -> tuple[str, ...]:
+    """Everything that forbids the promotion now; nothing is moved by asking."""
+    desk = Desk(case.home, case.model)
+    ledger = desk.ledger()
+    state = fold(case.model, ledger.entries)
+    return _refusals(desk, client(desk.home), case, desk.policy(state.release(case.release)), ledger, state)
+
+
+def _begin(desk: Desk, registry: MlflowClient, case: Case) -> tuple[str, ...]:
+    # A competitor that takes the slot has changed what this decision was made from, so it is made again from the start.
+    while True:
+        ledger = desk.ledger()
+        state = fold(case.model, ledger.entries)
+        release = state.release(case.release)
+        policy = desk.policy(release)
+        if release.stage == "promoting" or _is_live(registry, state, release):
+            return ()
+        refused = _refusals(desk, registry, case, policy, ledger, state)
+        if refused:
+            return refused
+        try:
+            desk.append(ledger, release.id, _intention(state, release, policy))
+            return ()
+        except SlotTaken:
+            continue
+
+
+def _is_live(registry: MlflowClient, state: State, release: Release) -> bool:
+    done = release.promoted
+    if done is None or state.aliases.get(done.alias) != done.new:
+        return False
+    return alias_version(registry, state.model, done.alias) == done.new
+
+
+def _refusals(
+    desk: Desk, registry: MlflowClient, case: Case, policy: Policy, ledger: Ledger, state: State
+) -> tuple[str, ...]:
+    release = state.release(case.release)
+    registered = release.step(Registered)
+    seen = Seen(
+        live=alias_version(registry, case.model, policy.alias),
+        changed=changed_files(fetch(registered.source), registered.files),
+    )
+    return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release))
+
+
+def _objections(desk: Desk, case: Case, ledger: Ledger, release: Release) -> dict[str, tuple[str, ...]]:
+    # Against today's signers, so that a key that was revoked since does not count.
+    signers = read_signers(case.folder)
+    return {
+        f"{answer.record.person} as {answer.record.role}": objections(
+            desk.evidence.get(answer.record.statement),
+            desk.evidence.get(answer.record.signature),
+            signers=signers,
+            ledger=ledger,
+            release=release,
+            at=now(),
+            record=answer.record,
+        )
+        for answer in release.approvals
+    }
+
+
+def _intention(state: State, release: Release, policy: Policy) -> PromotionStarted:
+    return PromotionStarted(
+        alias=policy.alias,
+        old=state.aliases.get(policy.alias),
+        new=release.step(Registered).version,
+        package=release.step(Packaged).package,
+        policy=release.step(Requested).policy,
+        approvals=tuple(answer.seq for answer in release.approvals),
+    )
+
+
+def _finish(desk: Desk, registry: MlflowClient, case: Case) -> None:
+    intention = desk.state().intention
+    if intention is None or intention.release != case.release:
+        return  # another run has settled it
+    record = intention.record
+    step = settle(record, alias_version(registry, case.model, record.alias))
+    if step == "stop":
+        raise _moved_by_others(case, intention)
+    if step == "act":
+        _act(desk, registry, case, record)
+    _record(desk, case, intention)
+
+
+def _act(desk: Desk, registry: MlflowClient, case: Case, record: PromotionStarted) -> None:
+    # Compared once more: between an intention and the run that settles it may lie days.
+    registered = desk.release(case.release).step(Registered)
+    changed = changed_files(fetch(registered.source), registered.files)
+    if changed:
+        raise _changed_by_others(case, changed)
+    set_alias(registry, case.model, record.alias, record.new)
+
+
+def _record(desk: Desk, case: Case, intention: Intention) -> None:
+    record = intention.record
+    try:
+        desk.write(case.release, Promoted(alias=record.alias, old=record.old, new=record.new, started=intention.seq))
+    except Tampered:
+        # A second `promoted` breaks a rule of the ledger: another run has settled the same intention.
+        if desk.release(case.release).promoted is None:
+            raise
+
+
+def set_alias(registry: MlflowClient, model: str, alias: str, version: int) -> None:
+    """Point an alias to a version, and read it back.
+
+    Raises:
+        Unavailable: MLflow failed, or shows another version afterwards.
+    """
+    with asking(f"alias '{alias}' of {model}"):
+        registry.set_registered_model_alias(model, alias, str(version))
+    shown = alias_version(registry, model, alias)
+    if shown != version:
+        raise Unavailable(
+            f"alias '{alias}' of {model}",
+            got=f"version {shown} right after it was set",
+            expected=f"version {version}",
+            next_step="run the command again; it finds the open intention and settles it",
+        )
+
+
+def _moved_by_others(case: Case, intention: Intention) -> Tampered:
+    record = intention.record
+    return Tampered(
+        f"alias '{record.alias}' of {case.model}",
+        got=f"neither version {record.old} nor version {record.new} in the middle of a promotion",
+        expected="nobody else to move it",
+        next_step=f"find out who moved it, set it back in MLflow, then `headgate release --resume {case.release}`",
+    )
+
+
+def _changed_by_others(case: Case, changed: tuple[str, ...]) -> Tampered:
+    return Tampered(
+        f"model files of {case.release}",
+        got=f"changes in {', '.join(changed)} in the middle of a promotion",
+        expected="the bytes that the gates judged",
+        next_step=f"restore the files in MLflow, then `headgate release --resume {case.release}`",
+    )
+
+
+def _shown(case: Case, refused: tuple[str, ...]) -> str:
+    if not refused:
+        return f"# {escaped(case.release)} is live\n\nThe alias moved, and was read back."
+    listed = "".join(f"\n- {escaped(reason)}" for reason in refused)
+    return f"# {escaped(case.release)} was not promoted\n{listed}\n"

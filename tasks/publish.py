@@ -1,0 +1,114 @@
+"""Publish: show in MLflow what the ledger says. Everything here is derived, and may be done again at any time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from headgate.approval import moment
+from headgate.canonical import digest_of
+from headgate.card import approvals, model_card, tags
+from headgate.estimate import METRICS, Estimate, Unmeasurable, measure
+from headgate.judgement import Judged
+from headgate.policy import RESOURCES
+from headgate.records import Evaluated, Registered
+from headgate.release import Release
+from headgate.serving import ServingProfile
+from headgate.slices import ALL
+from headgate.tally import Tally
+from tasks.connect import asking, client
+from tasks.record import Case, Desk
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow's own limits: metrics in a call, characters of a metric's name, and of a description outside of SQLite.
+_BATCH = 1000
+_LONGEST_NAME = 250
+_LONGEST_DESCRIPTION = 5000
+_NOT_IN_NAMES = re.compile(r"[^\w. :-]")
+_REST = "\n\nThe rest is in `package/card.md` of the run's artifacts.\n"
+
+
+@task(name="publish", retries=2, retry_delay_seconds=1, cache_policy=NO_CACHE)
+def publish(case: Case) -> None:
+    """Bring the run and the version in MLflow up to what the ledger says."""
+    desk = Desk(case.home, case.model)
+    release = desk.release(case.release)
+    registered, evaluated = release.find(Registered), release.find(Evaluated)
+    if registered is None:
+        return
+    registry = client(desk.home)
+    ledger = desk.ledger()
+    judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
+    shown = {**tags(release, judged), "headgate.ledger": f"{ledger.size} {ledger.head}"}
+    with asking(f"version {registered.version} of {case.model}"):
+        if judged is not None:
+            _publish_verdict(desk, registry, case, release, judged)
+        for key, value in shown.items():
+            registry.set_model_version_tag(case.model, str(registered.version), key, value)
+
+
+def _publish_verdict(desk: Desk, registry: MlflowClient, case: Case, release: Release, judged: Judged) -> None:
+    registered = release.step(Registered)
+    metrics = _metrics(desk, release, release.step(Evaluated))
+    for start in range(0, len(metrics), _BATCH):
+        registry.log_batch(registered.run, metrics=metrics[start : start + _BATCH])
+    folder = desk.home.package(release.id)
+    if folder.exists():
+        registry.log_artifacts(registered.run, str(folder), "package")
+    policy = desk.policy(release)
+    card = model_card(policy, release, judged) + approvals(release)
+    registry.update_registered_model(case.model, description=policy.model.purpose)
+    registry.set_tag(registered.run, "mlflow.note.content", _cut(card))
+    _describe(registry, case.model, str(registered.version), card)
+
+
+def _describe(registry: MlflowClient, model: str, version: str, card: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        registry.update_model_version(model, version, description=card)
+    except MlflowException:
+        if len(card) <= _LONGEST_DESCRIPTION:
+            raise
+        registry.update_model_version(model, version, description=_cut(card))
+
+
+def _cut(card: str) -> str:
+    if len(card) <= _LONGEST_DESCRIPTION:
+        return card
+    return card[: _LONGEST_DESCRIPTION - len(_REST)].rpartition("\n")[0] + _REST
+
+
+def _metrics(desk: Desk, release: Release, evaluated: Evaluated) -> list[Any]:
+    from mlflow.entities import Metric
+
+    # The release's own time: the same metric at the same time is one point, however often it is published.
+    at = int(moment(release.opened).timestamp() * 1000)
+    return [Metric(name, e.value, at, 0) for name, e in _estimates(desk, evaluated) if isinstance(e, Estimate)]
+
+
+def _estimates(desk: Desk, evaluated: Evaluated) -> Iterator[tuple[str, Estimate | Unmeasurable]]:
+    if evaluated.serving is not None:
+        serving = ServingProfile.from_bytes(desk.evidence.get(evaluated.serving))
+        yield from ((metric, serving.estimate(metric)) for metric in RESOURCES)
+    tally = Tally.from_bytes(desk.evidence.get(evaluated.tally))
+    for label in tally.slices:
+        yield from ((_name(metric, label), measure(tally, metric, label)) for metric in METRICS)
+
+
+def _name(metric: str, slice_: str) -> str:
+    # MLflow draws what is before a slash as a group. What had to be respelled or cut carries a digest, so that two
+    # groups never become one metric.
+    if slice_ == ALL:
+        return metric
+    plain = slice_.replace(" & ", " - ").replace("=", ":")
+    spelled, room = _NOT_IN_NAMES.sub("-", plain), _LONGEST_NAME - len(metric) - 10
+    if spelled != plain or len(spelled) > room:
+        spelled = f"{spelled[:room]}-{digest_of(slice_.encode()).removeprefix('sha256:')[:8]}"
+    return f"{metric}/{spelled}"

@@ -1,0 +1,193 @@
+"""Record: the desk at which the ledger of one model is read and written. The only task module that others import."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from headgate.canonical import canonical, parse
+from headgate.entry import Digest
+from headgate.errors import BadInput, SlotTaken
+from headgate.evidence import Evidence
+from headgate.home import Home
+from headgate.ledger import Ledger, append, read
+from headgate.policy import Policy
+from headgate.policy_file import parse as parse_policy
+from headgate.records import KINDS, Record, Requested
+from headgate.release import Release
+from headgate.signing import Signer, Verifier, new_key
+from headgate.state import State, fold
+from headgate.store import FolderStore
+
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A release as it travels between tasks: where its records are, and its name. Everything else is looked up.
+
+    Attributes:
+        home: the folder of `headgate.home.Home`. folder: the model's folder under `expectations/`.
+        model, release: their names.
+    """
+
+    home: Path
+    folder: Path
+    model: str
+    release: str
+
+    def artifact(self, step: str) -> str:
+        """The key of a Prefect artifact: Prefect allows lowercase letters, digits and dashes."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.release}-{step}".lower()).strip("-")
+
+
+class Desk:
+    """Reads and writes the records of one model.
+
+    Raises on reading:
+        Tampered: the ledger is not what was written.
+        Unavailable: the store cannot be read.
+    """
+
+    def __init__(self, home: Path, model: str) -> None:
+        self.home = Home(home)
+        self.model = model
+        self.store = FolderStore(self.home.store)
+        self.evidence = Evidence(self.store)
+
+    @classmethod
+    def create(cls, home: Path, model: str) -> Desk:
+        """A desk in a home that may be new. Elsewhere a missing store is an error: it is more likely not mounted."""
+        FolderStore.create(Home(home).store)
+        return cls(home, model)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The pipeline's key, made on first use."""
+        return Signer(_key_bytes(self.home.pipeline_key))
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """What verifies the pipeline's signatures."""
+        return Verifier(self.signer.public_pem)
+
+    def ledger(self) -> Ledger:
+        """The whole verified ledger of the model; empty if the model has none."""
+        return read(self.store, self.model, self.verifier)
+
+    def state(self) -> State:
+        """What the ledger says now."""
+        return fold(self.model, self.ledger().entries)
+
+    def policy(self, release: Release) -> Policy:
+        """The policy that a release was opened under, whatever the file says now."""
+        asked = release.step(Requested)
+        return parse_policy(self.evidence.get(asked.policy_file), f"of release {release.id}")
+
+    def release(self, name: str) -> Release:
+        """What the ledger says about one release."""
+        return self.state().release(name)
+
+    def keep(self, value: object) -> Digest:
+        """Store a JSON value as evidence, in canonical bytes."""
+        return self.evidence.put(canonical(value))
+
+    def recall(self, digest: Digest) -> object:
+        """The JSON value that `keep` stored."""
+        return parse(self.evidence.get(digest))
+
+    def write(self, release: str, record: Record, actor: str = "pipeline") -> Ledger:
+        """Append a record about `release`, whatever else was appended meanwhile, if the rules still allow it."""
+        return self.decide(lambda _, __: (release, record), actor)
+
+    def decide(self, decision: Callable[[Ledger, State], tuple[str, Record]], actor: str = "pipeline") -> Ledger:
+        """Append what `decision` makes of the present ledger; decide again if another writer took the slot.
+
+        Raises:
+            SlotTaken: others were faster `_TRIES` times.
+            Tampered: the record would break a rule of `headgate.state`.
+        """
+        for _ in range(_TRIES):
+            ledger = self.ledger()
+            release, record = decision(ledger, fold(self.model, ledger.entries))
+            try:
+                return self.append(ledger, release, record, actor)
+            except SlotTaken:
+                continue
+        raise SlotTaken(
+            f"ledger of {self.model}",
+            got=f"another writer in the next slot, {_TRIES} times",
+            expected="a free slot",
+            next_step="try again",
+        )
+
+    def append(self, ledger: Ledger, release: str, record: Record, actor: str = "pipeline") -> Ledger:
+        """Append a record that was decided from exactly this ledger.
+
+        Raises:
+            SlotTaken: the ledger has grown since: decide again.
+            Tampered: the record would break a rule of `headgate.state`. Nothing is written then.
+        """
+        at, nonce = now(), secrets.token_hex(16)
+        kind, body = KINDS[type(record)], record.model_dump(mode="json")
+        planned = ledger.preview(self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce)
+        fold(self.model, (*ledger.entries, planned))
+        return append(
+            self.store, ledger, self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce
+        )
+
+
+def reopen(home: str, folder: str, release: str) -> Case:
+    """The case of a release that was opened before.
+
+    Raises:
+        BadInput: the model has no such release.
+    """
+    case = Case(home=Path(home).resolve(), folder=Path(folder).resolve(), model=Path(folder).name, release=release)
+    standing(case)
+    return case
+
+
+def standing(case: Case) -> Release:
+    """Where a release stands, by its ledger."""
+    return Desk(case.home, case.model).release(case.release)
+
+
+def now() -> str:
+    """The time, in UTC, as the ledger spells it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _key_bytes(path: Path) -> bytes:
+    if not path.exists():
+        _make_key(path)
+    if path.stat().st_mode & 0o077:
+        raise BadInput(
+            f"pipeline key {path}",
+            got=f"permissions {path.stat().st_mode & 0o777:o}",
+            expected="600: only its owner may read it",
+            next_step=f"if nobody else has read it, run `chmod 600 {path}`; else make a new home",
+        )
+    return path.read_bytes()
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(new_key())
+            os.fsync(file.fileno())
+        # A link, not a rename: of two writers that make the first key at once, one wins and both use that.
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        Path(draft).unlink()

@@ -1,0 +1,62 @@
+"""Request: open a release, and pin the policy before the first row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from headgate.ledger import Ledger
+from headgate.policy import Policy
+from headgate.records import Record, Requested
+from headgate.state import State
+from tasks.read import read_file, read_policy, read_signers
+from tasks.record import Case, Desk
+
+
+@task(name="request", cache_policy=NO_CACHE)
+def request(home: str, folder: str, requester: str, training: str | None = None, evaluation: str | None = None) -> Case:
+    """Open a release of the model in `folder` and return its case.
+
+    Args:
+        home: where the records are kept. requester: who asks; that person cannot approve.
+        training, evaluation: tables to use instead of the policy's.
+
+    Raises:
+        BadInput: the folder or its policy is not usable. Nothing is recorded then.
+    """
+    place = Path(folder).resolve()
+    policy = read_policy(place)
+    desk = Desk.create(Path(home).resolve(), policy.model.name)
+    body = _requested(desk, place, policy, requester, (training, evaluation))
+    ledger = desk.decide(_opening(policy, body), actor=requester)
+    return Case(home=desk.home.root, folder=place, model=policy.model.name, release=str(ledger.entries[-1].release))
+
+
+def _requested(
+    desk: Desk, folder: Path, policy: Policy, requester: str, given: tuple[str | None, str | None]
+) -> Callable[[State], Requested]:
+    read_signers(folder)
+    pinned = {
+        "policy": desk.keep(policy.model_dump(mode="json")),
+        "policy_file": desk.evidence.put(read_file(folder / "policy.toml")),
+        "training_suite": desk.evidence.put(read_file(folder / policy.data.training_suite)),
+        "evaluation_suite": desk.evidence.put(read_file(folder / policy.data.evaluation_suite)),
+    }
+    tables = {
+        "training": str(Path(given[0]).resolve() if given[0] else folder / policy.data.train),
+        "evaluation": str(Path(given[1]).resolve() if given[1] else folder / policy.data.evaluate),
+    }
+
+    def body(state: State) -> Requested:
+        champion = state.aliases.get(policy.alias)
+        return Requested(requester=requester, folder=str(folder), champion=champion, **pinned, **tables)
+
+    return body
+
+
+def _opening(policy: Policy, body: Callable[[State], Requested]) -> Callable[[Ledger, State], tuple[str, Record]]:
+    # The name counts the model's releases. Two that ask at once want the same slot; the loser counts again.
+    return lambda _, state: (f"{policy.model.name}-{len(state.releases) + 1}", body(state))

@@ -1,0 +1,208 @@
+"""Serve: the local servers, started once in the background and kept for the next command."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from headgate.errors import Unavailable
+from headgate.home import Home
+from tasks.connect import tracking_uri
+
+_PREFERRED = {"prefect": 4200, "mlflow": 5000}
+_HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
+_PROGRAM = {"prefect": "prefect.server.api.server:create_app", "mlflow": "mlflow"}
+_PATIENCE = 90.0
+
+
+class Server(BaseModel):
+    """A server that was started in the background."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def start(home: Home, name: str) -> Server:
+    """The running server called `name` ("prefect" or "mlflow"), started if need be; it may not answer yet."""
+    home.servers.mkdir(parents=True, exist_ok=True)
+    with _locked(home.servers / f"{name}.lock"):
+        return running(home, name) or _spawn(home, name)
+
+
+def wait_for(home: Home, server: Server, patience: float = _PATIENCE) -> str:
+    """The server's address, once it answers.
+
+    Raises:
+        Unavailable: it ended, or does not answer within `patience` seconds.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end and _alive(server):
+        if _answers(server):
+            return server.url
+        time.sleep(0.1)
+    raise Unavailable(
+        f"{server.name} server at {server.url}",
+        got="no answer" if _alive(server) else "a process that ended",
+        expected=f"an answer within {patience:.0f} s",
+        next_step=f"read {_log(home, server.name)}, then `headgate down` and try again",
+    )
+
+
+def stop(home: Home) -> list[Server]:
+    """End all servers of this home, and return those that were running."""
+    found = [server for name in _HEALTH if (server := running(home, name)) is not None]
+    for server in found:
+        _signal(server, signal.SIGTERM)
+    for server in found:
+        _await_end(server)
+    for name in _HEALTH:
+        _note(home, name).unlink(missing_ok=True)
+    return found
+
+
+def _await_end(server: Server) -> None:
+    for _ in range(100):
+        if not _alive(server):
+            return
+        time.sleep(0.1)
+    _signal(server, signal.SIGKILL)
+
+
+def _signal(server: Server, number: int) -> None:
+    with suppress(ProcessLookupError):  # it may end by itself meanwhile
+        os.killpg(server.pid, number)
+
+
+def running(home: Home, name: str) -> Server | None:
+    """The server called `name` of this home, if its process lives."""
+    note = _note(home, name)
+    try:
+        server = Server.model_validate_json(note.read_text())
+    except (FileNotFoundError, ValueError):
+        return None  # no note, or half of one: whoever wrote it was killed
+    return server if _alive(server) else None
+
+
+def _spawn(home: Home, name: str) -> Server:
+    port = _free_port(_PREFERRED[name])
+    command, extra = (_prefect if name == "prefect" else _mlflow)(home, port)
+    with _log(home, name).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            env={**os.environ, **extra},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=home.servers,
+        )
+    server = Server(name=name, pid=process.pid, port=port)
+    _note(home, name).write_text(json.dumps(server.model_dump()))
+    return server
+
+
+def _prefect(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
+    # What `prefect server start` runs in the end; started directly it saves one more import of Prefect.
+    home.prefect.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    settings = {
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_API_URL": "",
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "DO_NOT_TRACK": "1",
+    }
+    return [*command, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"], settings
+
+
+def _mlflow(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
+    home.mlflow.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stores = ["--backend-store-uri", tracking_uri(home), "--default-artifact-root", str(home.mlflow / "artifacts")]
+    return [*command, *stores], {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
+def _alive(server: Server) -> bool:
+    # A process id may have been given to another program since: its command line tells.
+    try:
+        if os.waitpid(server.pid, os.WNOHANG)[0] == server.pid:
+            return False
+    except ChildProcessError:
+        pass
+    return {str(server.port), _PROGRAM[server.name]} <= set(_command(server.pid))
+
+
+def _command(pid: int) -> list[str]:
+    # Linux shows an empty one for a moment after a program has begun, and where one ended and was not reaped.
+    for _ in range(10):
+        try:
+            found = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").split()
+        except OSError:
+            return _ps(pid).split()
+        if found:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def _ps(pid: int) -> str:
+    if Path("/proc/self").exists():
+        return ""
+    found = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(server.url + _HEALTH[server.name], timeout=2) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise Unavailable("port", got="none free", expected="a free port", next_step="close some programs")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _note(home: Home, name: str) -> Path:
+    return home.servers / f"{name}.json"
+
+
+def _log(home: Home, name: str) -> Path:
+    return home.servers / f"{name}.log"

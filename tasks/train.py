@@ -1,0 +1,150 @@
+"""Train: fit the candidate with scikit-learn, on rows that passed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from headgate.errors import BadInput, HeadgateError
+from headgate.markdown import table
+from headgate.policy import Data, Policy, Train
+from headgate.records import Snapshot, Trained
+from tasks.load import frame_of, load_skops
+from tasks.record import Case, Desk
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_TRIED = 5
+
+
+@task(name="train", cache_policy=NO_CACHE)
+def train(case: Case) -> None:
+    """Fit the candidate that the policy describes, and keep its bytes as evidence."""
+    desk = Desk(case.home, case.model)
+    release = desk.release(case.release)
+    policy = desk.policy(release)
+    frame = frame_of(desk.home, release.step(Snapshot).training)
+    features = features_of(frame, policy.data)
+    begun = time.perf_counter()
+    model = fit(policy.train, frame[list(features)], frame[policy.data.label])
+    seconds = round(time.perf_counter() - begun, 3)
+    data, spelling = _bytes_of(model, policy.train)
+    record = Trained(estimator=desk.evidence.put(data), format=spelling, features=features, seconds=seconds)
+    desk.write(case.release, record)
+    create_markdown_artifact(key=case.artifact("train"), markdown=_shown(policy, record, len(frame)))
+
+
+def features_of(frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
+    """The columns a candidate learns from: all but the label, the id, the time and those excluded."""
+    kept_out = {data.label, data.id, data.time, *data.exclude}
+    return tuple(str(c) for c in frame.columns if c not in kept_out)
+
+
+def fit(how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
+    """A fitted model with `predict_proba`.
+
+    Raises:
+        BadInput: the estimator or the entrypoint cannot be found, does not take the parameters or the rows, or does not
+            give probabilities.
+    """
+    name = str(how.entrypoint or how.estimator)
+    maker = _named(name, ":" if how.entrypoint else ".")
+    try:
+        model = _called(maker, how, frame, labels) if how.entrypoint else _fitted(maker, how, frame, labels)
+        _try_out(model, frame.head(_TRIED), name)
+    except HeadgateError:
+        raise
+    except Exception as error:
+        raise _unusable(name, f"{type(error).__name__}: {error}") from error
+    return model
+
+
+def _try_out(model: Any, rows: pd.DataFrame, name: str) -> None:
+    if not hasattr(model, "predict_proba"):
+        raise _unusable(name, "a model without predict_proba")
+    shape = model.predict_proba(rows).shape
+    if shape != (len(rows), 2):
+        raise _unusable(name, f"probabilities of the shape {shape} for {len(rows)} rows and two classes")
+
+
+def _called(entrypoint: Any, how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
+    return entrypoint(frame, labels, dict(how.params), how.seed)
+
+
+def _fitted(kind: Any, how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    params: dict[str, Any] = dict(how.params)
+    if "random_state" in inspect.signature(kind).parameters:
+        params.setdefault("random_state", how.seed)
+    return make_pipeline(_encoding(frame), kind(**params)).fit(frame, labels)
+
+
+def _encoding(frame: pd.DataFrame) -> Any:
+    # One-hot for what is not a number, so that every estimator can read it; an unseen category becomes all zeros.
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = [str(c) for c in frame.select_dtypes("number").columns]
+    others = [str(c) for c in frame.columns if c not in numbers]
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer((one_hot, others), (StandardScaler(), numbers))
+
+
+def _named(path: str, separator: str) -> Any:
+    module, _, name = path.rpartition(separator)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except Exception as error:  # an import runs code, which may raise anything
+        raise _unusable(path, f"{type(error).__name__}: {error}") from error
+
+
+def _bytes_of(model: Any, how: Train) -> tuple[bytes, Any]:
+    import skops.io
+
+    try:
+        data = skops.io.dumps(model)
+        load_skops(data, how.trusted_types)  # what nobody could open later is refused now
+        return data, "skops"
+    except Exception as error:
+        if how.unsafe_pickle:
+            return _pickled(model), "cloudpickle"
+        if isinstance(error, BadInput):
+            raise
+        raise _unusable(type(model).__name__, f"a model that skops cannot store: {error}") from error
+
+
+def _pickled(model: Any) -> bytes:
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(model)
+    return data
+
+
+def _unusable(what: str, got: str) -> BadInput:
+    return BadInput(
+        f"estimator {what}",
+        got=got,
+        expected="an importable classifier with predict_proba that skops can store",
+        next_step="correct [train] in the policy, or the rows",
+    )
+
+
+def _shown(policy: Policy, record: Trained, rows: int) -> str:
+    facts = [
+        ("estimator", policy.train.estimator or policy.train.entrypoint),
+        ("parameters", dict(policy.train.params)),
+        ("rows", f"{rows:,}"),
+        ("features", ", ".join(record.features)),
+        ("seconds", record.seconds),
+        ("stored as", f"{record.format}, {record.estimator}"),
+    ]
+    return table(("what", "value"), facts)
