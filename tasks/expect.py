@@ -54,7 +54,7 @@ def load_great_expectations() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         importlib.import_module("great_expectations")
-    # Where a root handler is set up, as Prefect does, it tells of each temporary folder; that module sets its own level.
+    # Where a root handler is set up, as by Prefect, it tells of each temporary folder; one module sets its own level.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,0 +1,1 @@
+"""Benchmarks: the figures that the README quotes, as ratios within one run, because machines are noisy."""

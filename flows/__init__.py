@@ -1,0 +1,1 @@
+"""Flows: what an operator says. They wire tasks, and decide nothing."""

@@ -1,0 +1,318 @@
+"""The command line. Nothing heavy is imported until a command needs it."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headgate import __version__
+from headgate.errors import BadInput, HeadgateError
+from tasks.read import Site
+
+if TYPE_CHECKING:
+    from tasks.record import Case
+
+HALTED = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".headgate"),
+    envvar="HEADGATE_HOME",
+    show_default=True,
+    help="The folder that holds everything Headgate writes.  [env: HEADGATE_HOME]",
+)
+@click.option(
+    "--expectations",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="HEADGATE_EXPECTATIONS",
+    help="The folder with one folder per model.  [env: HEADGATE_EXPECTATIONS; default: ./expectations]",
+)
+@click.pass_context
+def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
+    """Release machine-learning models on evidence, with signed approvals and a ledger.
+
+    \b
+    First steps:
+      headgate demo                     see the whole story on real data
+      headgate policy check MODEL       is my policy sound?
+      headgate release MODEL            validate, train, register, evaluate, package, approve, promote
+      headgate approve RELEASE ...      sign; the release goes on
+      headgate status [MODEL|RELEASE]   what stands, and why
+      headgate audit [MODEL]            is all of it true?
+
+    Exit codes: 0 done or waiting as the policy says; 1 halted by a decision (a gate, a rejection, a failed audit);
+    2 the caller's mistake; 3 the surroundings failed. Every command has --json.
+    """
+    context.obj = Site(home=home.resolve(), expectations=expectations)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def guarded(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Turn errors into messages and exit codes."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = command(*args, **kwargs) or 0
+        except HeadgateError as error:
+            _complain(error)
+            code = error.exit_code
+        except Exception:  # whatever it was, it was not a pass
+            traceback.print_exc()
+            click.echo("Unexpected. Nothing was promoted by this; what was recorded stays. Please report it.", err=True)
+            code = HeadgateError.exit_code
+        sys.exit(code)
+
+    return run
+
+
+def _complain(error: HeadgateError) -> None:
+    click.echo(
+        f"{click.style('error', fg='red', bold=True)}: {error.subject}\n  got:      {error.got}\n"
+        f"  expected: {error.expected}\n  next:     {error.next_step}",
+        err=True,
+    )
+
+
+@cli.command()
+@click.option("--fast", is_flag=True, help="Leave the MLflow server off at the end.")
+@as_json
+@click.pass_obj
+@guarded
+def demo(site: Site, fast: bool, as_json: bool) -> int:
+    """Tell the whole story on real data: four releases, two of them halted, and an audit."""
+    from flows.run import prepare
+
+    prepare(site.home)
+    from flows.demo import demo as tell
+
+    return tell(site.home, as_json=as_json, look=not fast)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--data", "training", type=click.Path(path_type=Path), help="Train on this CSV or Parquet file instead.")
+@click.option("--evaluate", "evaluation", type=click.Path(path_type=Path), help="Evaluate on this file instead.")
+@click.option("--as", "requester", envvar="HEADGATE_USER", help="Who asks.  [env: HEADGATE_USER; default: login name]")
+@click.option("--resume", metavar="RELEASE", help="Continue this release where it stopped.")
+@as_json
+@click.pass_obj
+@guarded
+def release(
+    site: Site,
+    model: str,
+    training: Path | None,
+    evaluation: Path | None,
+    requester: str | None,
+    resume: str | None,
+    as_json: bool,
+) -> int:
+    """Run a release of MODEL as far as the policy and people allow.
+
+    It ends promoted, halted (exit code 1), or waiting for approvals. Whoever asks for a release cannot approve it.
+    """
+    from tasks.read import read_policy
+
+    folder = site.folder(model)
+    read_policy(folder)
+    tables = {"training": training, "evaluation": evaluation}
+    given = {name: str(path.resolve()) for name, path in tables.items() if path is not None}
+    return _release(site, folder, requester or getpass.getuser(), as_json, resume=resume, **given)
+
+
+def _release(site: Site, folder: Path, requester: str, as_json: bool, **given: str | None) -> int:
+    from rich.console import Console
+
+    from flows.progress import told
+    from flows.run import prepare, run_release
+    from tasks.record import reopen
+
+    prepare(site.home)
+    console = Console(stderr=True)
+    with told(site.home, folder.name, console):
+        name = run_release(site.home, folder, requester, **given)
+    return _report(reopen(str(site.home), str(folder), name), as_json)
+
+
+def _report(case: Case, as_json: bool) -> int:
+    from flows.show import show_release
+    from headgate.markdown import plain
+    from tasks.promote import why_not
+    from tasks.record import Desk, standing
+
+    show_release(Desk(case.home, case.model), case.release, as_json=as_json, brief=True)
+    stage = standing(case).stage
+    for reason in why_not(case) if stage == "approved" else ():
+        click.echo(f"Not promoted: {plain(reason)}", err=True)
+    return 0 if stage in ("waiting", "promoted") else HALTED
+
+
+@cli.command()
+@click.argument("name", metavar="RELEASE")
+@click.option("--role", help="The role you answer in; your key must be allowed to sign for it.")
+@click.option("--key", type=click.Path(path_type=Path), help="Your private SSH key.")
+@click.option("--reject", is_flag=True, help="Decline instead. Needs --reason.")
+@click.option("--reason", default="", help="Why; part of what you sign.")
+@click.option("--show", is_flag=True, help="Only print the statement, to sign it elsewhere. Needs --role and --person.")
+@click.option("--person", help="Your name in allowed_signers, for --show.")
+@click.option("--statement", type=click.Path(path_type=Path), help="A statement that was signed elsewhere.")
+@click.option("--signature", type=click.Path(path_type=Path), help="Its signature, from `ssh-keygen -Y sign`.")
+@as_json
+@click.pass_obj
+@guarded
+def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
+    """Answer for RELEASE by an SSH signature; with the last approval it goes on.
+
+    \b
+    With a key file:     headgate approve employment-3 --role risk --key ~/.ssh/id_ed25519
+    With an agent or a hardware key:
+      headgate approve employment-3 --role risk --person ana@example.org --show > statement.txt
+      ssh-keygen -Y sign -n risk@headgate -f ~/.ssh/id_ed25519_sk statement.txt
+      headgate approve employment-3 --statement statement.txt --signature statement.txt.sig
+    """
+    from flows.run import prepare
+
+    prepare(site.home)
+    from flows.answer import answered
+    from headgate.records import Requested
+    from tasks.record import Desk, reopen
+
+    model = name.rpartition("-")[0]
+    asked = Desk(site.home, _known(site, model, name)).release(name).step(Requested)
+    folder = site.folder(model) if site.expectations else Path(asked.folder)
+    case = reopen(str(site.home), str(folder), name)
+    if not answered(case, **given):
+        return 0
+    return _release(site, folder, asked.requester, as_json, resume=name)
+
+
+def _known(site: Site, model: str, name: str) -> str:
+    if not (site.home / "store" / "ledger" / model).is_dir() or not model:
+        raise BadInput(
+            f"'{name}'",
+            got=f"no ledger in {site.home}",
+            expected="a model or a release that was made with this home",
+            next_step="run `headgate status`, or set HEADGATE_HOME",
+        )
+    return model
+
+
+@cli.command()
+@click.argument("name", metavar="[MODEL|RELEASE]", required=False)
+@as_json
+@click.pass_obj
+@guarded
+def status(site: Site, name: str | None, as_json: bool) -> None:
+    """Show what stands: aliases and releases of all models, or of one; or all about one release."""
+    from flows.show import show_models, show_release
+    from tasks.record import Desk
+
+    ledgers = site.home / "store" / "ledger"
+    models = sorted(p.name for p in ledgers.iterdir()) if ledgers.is_dir() else []
+    if name is None or name in models:
+        show_models([Desk(site.home, m) for m in models if name in (None, m)], as_json=as_json)
+    else:
+        show_release(Desk(site.home, _known(site, name.rpartition("-")[0], name)), name, as_json=as_json)
+
+
+@cli.command()
+@click.argument("model", required=False)
+@click.option("--store", type=click.Path(path_type=Path, exists=True), help="Audit this copy of the store instead.")
+@click.option("--offline", is_flag=True, help="Do not ask MLflow where the aliases are.")
+@click.option(
+    "--signers",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An allowed_signers file kept elsewhere: whoever holds the pipeline's key can forge the recorded ones.",
+)
+@as_json
+@click.pass_obj
+@guarded
+def audit(site: Site, model: str | None, store: Path | None, offline: bool, signers: Path | None, as_json: bool) -> int:
+    """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong."""
+    from flows.show import show_findings
+    from headgate.signers import AllowedSigners
+    from tasks.audit import audit_all
+
+    known = AllowedSigners.parse(signers.read_text()) if signers else None
+    online = not offline and store is None
+    found = audit_all(site.home, model=model, store=store, ask_registry=online, signers=known)
+    show_findings(found, as_json=as_json)
+    return HALTED if any(f.anomalies for f in found.values()) or not found else 0
+
+
+@cli.group()
+def policy() -> None:
+    """Work on a model's policy."""
+
+
+@policy.command()
+@click.argument("model")
+@as_json
+@click.pass_obj
+@guarded
+def check(site: Site, model: str, as_json: bool) -> None:
+    """Check the policy of MODEL: all problems at once, each with its place in the file."""
+    from flows.show import show_policy
+    from tasks.read import read_policy, read_signers
+
+    folder = site.folder(model)
+    show_policy(read_policy(folder), read_signers(folder), as_json=as_json)
+
+
+@policy.command()
+@guarded
+def schema() -> None:
+    """Print the policy's JSON Schema, for editors that check TOML while it is written."""
+    import json
+
+    from headgate.policy import Policy
+
+    click.echo(json.dumps(Policy.model_json_schema(), indent=2))
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+@guarded
+def up(site: Site, as_json: bool) -> None:
+    """Start the local Prefect and MLflow servers in the background, and print their addresses."""
+    from flows.show import show_servers
+    from headgate.home import Home
+    from tasks import serve
+
+    home = Home(site.home)
+    servers = [serve.start(home, name) for name in ("prefect", "mlflow")]
+    show_servers({server.name: serve.wait_for(home, server) for server in servers}, as_json=as_json)
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+@guarded
+def down(site: Site, as_json: bool) -> None:
+    """Stop the servers of this home."""
+    from flows.show import show_servers
+    from headgate.home import Home
+    from tasks import serve
+
+    show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
+
+
+def main() -> None:
+    """The entry point of the `headgate` command."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # other people's deprecations are not the user's business
+    cli()

@@ -1,0 +1,77 @@
+"""The release: validate, train, register, evaluate, package, approve, promote, or halt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import State, flow
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from headgate import records as r
+from tasks.approve import approve
+from tasks.evaluate import evaluate
+from tasks.halt import halt
+from tasks.package import package
+from tasks.promote import promote
+from tasks.publish import publish
+from tasks.record import Case, reopen, standing
+from tasks.register import register
+from tasks.request import request
+from tasks.snapshot import snapshot
+from tasks.train import train
+from tasks.validate import validate
+
+# Each step and the record that it leaves. A step that has left its record is not done again.
+STEPS: dict[Callable[[Case], object], type[r.Record]] = {
+    snapshot: r.Snapshot,
+    validate: r.Validated,
+    train: r.Trained,
+    register: r.Registered,
+    evaluate: r.Evaluated,
+    package: r.Packaged,
+    approve: r.ApprovalRequested,
+    promote: r.Promoted,
+    halt: r.Halted,
+}
+
+
+def _run_name() -> str:
+    given = flow_run.parameters
+    return str(given["resume"] or f"{Path(given['folder']).name}, asked by {given['requester']}")
+
+
+@flow(name="release", flow_run_name=_run_name, persist_result=False)
+def release(
+    folder: str,
+    home: str = ".headgate",
+    requester: str = "schedule",
+    training: str | None = None,
+    evaluation: str | None = None,
+    resume: str | None = None,
+) -> State[None]:
+    """Take one candidate through every step, as far as the policy and people allow.
+
+    Args:
+        folder: The model's folder under expectations/.
+        home: Where Headgate keeps its records (HEADGATE_HOME).
+        requester: Who asks for the release. That person cannot approve it.
+        training: A CSV or Parquet file to train on instead of the policy's.
+        evaluation: A CSV or Parquet file to evaluate on instead of the policy's.
+        resume: The name of a release to continue where it stopped.
+    """
+    case = reopen(home, folder, resume) if resume else request(home, folder, requester, training, evaluation)
+    for step, record in STEPS.items():
+        if standing(case).due(record):
+            step(case)
+    publish(case)
+    return _ending(case)
+
+
+def _ending(case: Case) -> State[None]:
+    # The message is the release's name, for whoever started the run. Red is for what needs a person: the run did its
+    # work, but a release that was stopped must not look like one that went through.
+    stage = standing(case).stage
+    ended = Completed if stage in ("waiting", "promoted") else Failed
+    return ended(name="Refused" if stage == "approved" else stage.capitalize(), message=case.release)

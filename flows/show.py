@@ -1,0 +1,201 @@
+"""Show: what stands, as tables for people or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from headgate.approval import moment, namespace
+from headgate.audit import Findings
+from headgate.judgement import Judged
+from headgate.markdown import plain
+from headgate.policy import Policy
+from headgate.records import Evaluated, Registered, Validated, record_of
+from headgate.release import Release
+from headgate.signers import AllowedSigners
+from headgate.state import State
+from headgate.story import sentence
+from headgate.verdict import Verdict
+from tasks.record import Desk, now
+
+_COLOURS = {
+    "promoted": "green", "PASS": "green", "ok": "green",
+    "waiting": "yellow", "approved": "yellow", "INCONCLUSIVE": "yellow",
+    "halted": "red", "rejected": "red", "FAIL": "red", "ERROR": "red",
+}  # fmt: skip
+
+
+def console() -> Console:
+    """Standard output, wide enough for a table where it is no terminal."""
+    out = Console(soft_wrap=False)
+    return out if out.is_terminal else Console(width=160)
+
+
+def show_models(desks: Sequence[Desk], *, as_json: bool) -> None:
+    """Aliases and releases of models."""
+    states = [desk.state() for desk in desks]
+    if as_json:
+        return _print_json({state.model: _model(state) for state in states})
+    if not states:
+        console().print("No releases yet. `headgate release MODEL` makes the first one; `headgate demo` shows how.")
+    for state in states:
+        _show_model(state)
+
+
+def show_release(desk: Desk, name: str, *, as_json: bool, brief: bool = False) -> None:
+    """Everything about one release: its entries, its verdicts, and what comes next.
+
+    Args:
+        brief: of the verdicts, only those that are not PASS.
+    """
+    release = desk.release(name)
+    judged = _judged(desk, release)
+    entries = [e for e in desk.ledger().entries if e.release == name]
+    if as_json:
+        told = [e.model_dump(mode="json", by_alias=True) for e in entries]
+        verdicts = judged.model_dump(mode="json")["judgements"] if judged else []
+        return _print_json({**_release(release), "entries": told, "judgements": verdicts})
+    story = _table(f"{name}: {release.stage}", "slot", "when", "what", "")
+    for e in entries:
+        _row(story, e.seq, e.time[:19].replace("T", " "), e.kind, sentence(record_of(e.kind, dict(e.body))))
+    console().print(story)
+    if judged:
+        _show_verdicts(name, judged, brief=brief)
+    _show_next(release)
+
+
+def _show_verdicts(name: str, judged: Judged, *, brief: bool) -> None:
+    shown = _table("gates", "verdict", "gate", "rows", "arithmetic")
+    for j in sorted(judged.judgements, key=lambda j: -j.verdict):
+        if not (brief and j.verdict is Verdict.PASS):
+            _row(shown, j.verdict.name, j.gate, j.slice, j.reason)
+    for omitted in judged.omitted:
+        _row(shown, "not judged", omitted.gate, "", omitted.reason)
+    if shown.row_count:
+        console().print(shown)
+    passed = sum(j.verdict is Verdict.PASS for j in judged.judgements)
+    console().print(f"{passed} of {len(judged.judgements)} comparisons pass; `headgate status {name}` shows each.")
+
+
+def _show_next(release: Release) -> None:
+    out = console()
+    if release.halted is not None:
+        plan = release.halted
+        halted = f"Halted at {plan.step} with {plan.verdict.name}. Owner: {plan.owner}. Playbook '{plan.playbook}':"
+        out.print(plain(halted), markup=False)
+        for number, step in enumerate((plan.next_step, *plan.then), 1):
+            out.print(f"  {number}. {plain(step)}", markup=False)
+    for role, count in release.missing.items():
+        out.print(f"Waits for {count} × {role}:  headgate approve {release.id} --role {role} --key KEY", markup=False)
+    if release.stage == "running":
+        out.print(f"Interrupted? Continue with  headgate release {release.id.rpartition('-')[0]} --resume {release.id}")
+    if release.stage in ("approved", "promoting"):
+        out.print(
+            f"Approved, not promoted. Try  headgate release {release.id.rpartition('-')[0]} --resume {release.id}"
+        )
+
+
+def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
+    """What an audit found."""
+    if as_json:
+        return _print_json({name: _findings(f) for name, f in found.items()})
+    if not found:
+        console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
+    for name, f in found.items():
+        checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals recomputed"
+        shown = _table(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
+        for a in f.anomalies:
+            _row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
+        console().print(shown if f.anomalies else f"[green]✓[/] audit of {escape(name)}: {checked}; nothing is wrong")
+
+
+def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool) -> None:
+    """A sound policy: its digest, its gates and who may approve."""
+    people = {role: _people(signers, role) for role in policy.approval.roles}
+    if as_json:
+        gates = [{"gate": g.label, **g.model_dump(mode="json", exclude_defaults=True)} for g in policy.gate]
+        return _print_json({"model": policy.model.name, "digest": policy.digest, "gates": gates, "signers": people})
+    shown = _table(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "form", "demand", "why")
+    for g in policy.gate:
+        given = g.model_dump(include={"min", "max", "max_increase", "max_decrease", "slices", "gap_across"})
+        _row(shown, g.label, g.form, ", ".join(f"{k} {v}" for k, v in given.items() if v not in (None, ())), g.why)
+    console().print(shown)
+    for role, names in people.items():
+        need = policy.approval.roles[role]
+        note = ", ".join(names) or "NOBODY: add a line to allowed_signers, or no release can be approved"
+        console().print(f"{need} × {role}: {plain(note)}", markup=False)
+
+
+def show_servers(servers: Mapping[str, str], *, as_json: bool) -> None:
+    """Servers and their addresses."""
+    if as_json:
+        return _print_json(dict(servers))
+    for name, place in servers.items():
+        console().print(f"{name:<8} {place}", markup=False)
+    if not servers:
+        console().print("No server of this home was running.")
+
+
+def _show_model(state: State) -> None:
+    aliases = ", ".join(f"{alias} → version {version}" for alias, version in state.aliases.items()) or "nothing is live"
+    shown = _table(f"{state.model}: {aliases}", "release", "stage", "data", "gates", "version", "opened", "next")
+    for r in state.releases.values():
+        d = _release(r)
+        _row(shown, r.id, r.stage, d["data"], d["gates"], d["version"], r.opened[:19].replace("T", " "), d["next"])
+    console().print(shown)
+
+
+def _model(state: State) -> dict[str, Any]:
+    return {"aliases": dict(state.aliases), "releases": [_release(r) for r in state.releases.values()]}
+
+
+def _release(release: Release) -> dict[str, Any]:
+    validated, evaluated, registered = release.find(Validated), release.find(Evaluated), release.find(Registered)
+    waits = [f"{n} × {role}" for role, n in release.missing.items()]
+    return {
+        "release": release.id,
+        "stage": release.stage,
+        "opened": release.opened,
+        "data": validated.verdict.name if validated else None,
+        "gates": evaluated.verdict.name if evaluated else None,
+        "version": registered.version if registered else None,
+        "missing": release.missing,
+        "halted": release.halted.model_dump(mode="json") if release.halted else None,
+        "next": release.halted.next_step if release.halted else ("waits for " + ", ".join(waits) if waits else ""),
+    }
+
+
+def _judged(desk: Desk, release: Release) -> Judged | None:
+    evaluated = release.find(Evaluated)
+    return None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
+
+
+def _findings(found: Findings) -> dict[str, Any]:
+    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals")}
+    return {**counted, "anomalies": [vars(a) for a in found.anomalies]}
+
+
+def _people(signers: AllowedSigners, role: str) -> list[str]:
+    today = moment(now())
+    return [name for line in signers.lines if line.allows(line.key, namespace(role), today) for name in line.names]
+
+
+def _table(title: str, *header: str) -> Table:
+    shown = Table(title=escape(plain(title)), title_justify="left", header_style="bold", expand=False)
+    for name in header:
+        shown.add_column(name, overflow="fold")
+    return shown
+
+
+def _row(shown: Table, *cells: object) -> None:
+    texts = ["" if cell is None else escape(plain(cell)) for cell in cells]
+    shown.add_row(*(f"[{_COLOURS[t]}]{t}[/]" if t in _COLOURS else t for t in texts))
+
+
+def _print_json(value: object) -> None:
+    console().file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
