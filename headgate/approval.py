@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,31 +33,27 @@ def _visible(text: str) -> str:
     return text
 
 
-class Statement(BaseModel):
-    """The text that a person signs."""
+Visible = Annotated[str, Field(max_length=2000), AfterValidator(_visible)]
+
+
+class Signed(BaseModel):
+    """Base of all texts that people sign: each has one spelling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    what: Literal["Headgate approval statement v1"] = "Headgate approval statement v1"
-    decision: Decision
-    reason: Annotated[str, Field(max_length=2000), AfterValidator(_visible)]
-    person: Line
-    role: Line
-    model: Line
-    version: int
-    release: Line
-    package: Digest
-    policy: Digest
-    ledger_size: int
-    ledger_root: Digest
-    expires: Time
+    subject: ClassVar[str]
+    command: ClassVar[str]
 
     def text(self) -> bytes:
         """The exact bytes to sign: readable JSON, in this order of fields, with a final newline."""
-        return (json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(self.spelled(), indent=2, ensure_ascii=False) + "\n").encode()
+
+    def spelled(self) -> dict[str, object]:
+        """The fields as they stand in the text."""
+        return self.model_dump(mode="json")
 
     @classmethod
-    def read(cls, text: bytes) -> Statement:
+    def read(cls, text: bytes) -> Self:
         """The statement that `text` spells.
 
         Raises:
@@ -66,10 +62,36 @@ class Statement(BaseModel):
         try:
             statement = cls.model_validate_json(text)
         except ValueError as error:
-            raise _not_a_statement(str(error)) from error
+            raise _not_a_statement(cls, str(error)) from error
         if statement.text() != text:
-            raise _not_a_statement("another spelling of it")
+            raise _not_a_statement(cls, "another spelling of it")
         return statement
+
+
+class Statement(Signed):
+    """The text that an approver signs. Of waivers it speaks only where the gates were judged with some."""
+
+    subject = "approval statement"
+    command = "headgate approve"
+
+    what: Literal["Headgate approval statement v1"] = "Headgate approval statement v1"
+    decision: Decision
+    reason: Visible
+    person: Line
+    role: Line
+    model: Line
+    version: int
+    release: Line
+    package: Digest
+    policy: Digest
+    waivers: tuple[Annotated[str, AfterValidator(_visible)], ...] = ()
+    ledger_size: int
+    ledger_root: Digest
+    expires: Time
+
+    def spelled(self) -> dict[str, object]:
+        """The fields as they stand in the text."""
+        return self.model_dump(mode="json", exclude=None if self.waivers else {"waivers"})
 
 
 def namespace(role: str) -> str:
@@ -96,12 +118,13 @@ def statement(
             release=release.id,
             package=release.step(Packaged).package,
             policy=release.step(Requested).policy,
+            waivers=tuple(waiver.told() for waiver in release.waivers),
             ledger_size=ledger.size,
             ledger_root=ledger.root(),
             expires=release.step(ApprovalRequested).expires,
         )
     except ValidationError as error:
-        raise _not_showable(error) from error
+        raise not_showable(Statement, error) from error
 
 
 def objections(
@@ -153,12 +176,13 @@ def _identity(spoken: Statement, named: tuple[str, ...], signers: AllowedSigners
     if spoken.person not in named:
         who = ", ".join(named) or "nobody"
         yield f"the key may sign as {spoken.role} for {who}, not for {spoken.person}; see allowed_signers"
-    if spoken.person.casefold() == requester.casefold() or _share_a_key(spoken.person, requester, signers):
+    if same_person(spoken.person, requester, signers):
         yield f"{spoken.person} asked for this release and cannot approve it; another person must"
 
 
-def _share_a_key(person: str, requester: str, signers: AllowedSigners) -> bool:
-    return bool(_keys(person, signers) & _keys(requester, signers))
+def same_person(one: str, other: str, signers: AllowedSigners) -> bool:
+    """Whether two names are one person: in whatever case, or because a key stands under both."""
+    return one.casefold() == other.casefold() or bool(_keys(one, signers) & _keys(other, signers))
 
 
 def _keys(person: str, signers: AllowedSigners) -> set[PublicKey]:
@@ -175,8 +199,9 @@ def _subject(spoken: Statement, ledger: Ledger, release: Release, when: datetime
         ("version", spoken.version, release.step(Registered).version),
         ("package", spoken.package, release.step(Packaged).package),
         ("policy", spoken.policy, release.step(Requested).policy),
+        ("list of waivers", list(spoken.waivers), [waiver.told() for waiver in release.waivers]),
         ("expiry", spoken.expires, asked.expires),
-        ("ledger root", spoken.ledger_root, _root(ledger, spoken.ledger_size)),
+        ("ledger root", spoken.ledger_root, root_of(ledger, spoken.ledger_size)),
     ):
         if got != expected:
             yield f"the statement's {what} is {got}; this release's is {expected}: sign the current statement"
@@ -188,7 +213,8 @@ def _subject(spoken: Statement, ledger: Ledger, release: Release, when: datetime
         yield f"approval expired at {asked.expires}; ask for a new release"
 
 
-def _root(ledger: Ledger, size: int) -> str:
+def root_of(ledger: Ledger, size: int) -> str:
+    """The root that a statement about a ledger of this size must name."""
     return ledger.root_at(size) if 0 <= size <= ledger.size else f"none of that size ({size} of {ledger.size} entries)"
 
 
@@ -219,20 +245,21 @@ def _no_time(got: str) -> BadInput:
     )
 
 
-def _not_showable(error: ValidationError) -> BadInput:
+def not_showable(kind: type[Signed], error: ValidationError) -> BadInput:
+    """The error of a text that would show something else than is signed."""
     found = error.errors(include_url=False, include_context=False)
     return BadInput(
-        "approval statement",
+        kind.subject,
         got="; ".join(f"{'.'.join(map(str, one['loc']))} {ascii(one['input'])[:80]}: {one['msg']}" for one in found),
         expected="one line of visible signs in each field",
         next_step="correct the name or the reason, and sign again",
     )
 
 
-def _not_a_statement(why: str) -> Tampered:
+def _not_a_statement(kind: type[Signed], why: str) -> Tampered:
     return Tampered(
-        "approval statement",
+        kind.subject,
         got=why,
-        expected="the text that `headgate approve` shows, byte for byte",
+        expected=f"the text that `{kind.command}` shows, byte for byte",
         next_step="sign the statement again and change nothing in it",
     )

@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from headgate.approval import moment, objections
 from headgate.canonical import canonical, digest_of
+from headgate.challenge import Challenges
 from headgate.entry import Digest, unseal
-from headgate.errors import HeadgateError, Tampered
+from headgate.errors import HeadgateError
+from headgate.excuse import adds, standing
 from headgate.finding import DataReport
 from headgate.judge import judge
+from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, check
 from headgate.package import HISTORY, pinned
-from headgate.policy import Policy
 from headgate.policy_file import parse
 from headgate.records import (
     KINDS,
@@ -38,15 +40,20 @@ from headgate.records import (
     Rejected,
     Requested,
     Validated,
+    Waived,
+    WaiverRevoked,
     record_of,
     relied_on,
 )
-from headgate.release import Release
+from headgate.revocation import revocation_objections
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
 from headgate.state import State, advance
 from headgate.tally import Tally
+from headgate.waiver import objections as waiver_objections
+from headgate.waiver import still
+from headgate.walk import Place, Walk
 
 
 @dataclass(frozen=True)
@@ -54,50 +61,22 @@ class Findings:
     """What an audit looked at and what was wrong.
 
     Attributes:
-        entries, digests, verdicts, approvals: how many were checked; nothing checked is not "all well".
+        entries, digests, verdicts, approvals, waivers: how many were checked; nothing checked is not "all well".
         anomalies: everything that is wrong, in the order of the ledger. Beside those of `Anomaly`, the names are
             ``changed_evidence``, ``missing_evidence``, ``broken_rule``, ``not_recomputable``, ``wrong_policy``,
             ``other_champion``, ``other_verdict``, ``other_package``, ``other_quorum``, ``void_approval``,
-            ``unknown_signer``, ``other_alias`` and ``moved_alias``.
+            ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias`` and ``moved_alias``.
     """
 
     entries: int
     digests: int
     verdicts: int
     approvals: int
+    waivers: int
     anomalies: tuple[Anomaly, ...]
 
 
-@dataclass
-class _Walk:
-    model: str
-    evidence: Mapping[Digest, bytes]
-    signers: AllowedSigners | None
-    checked: dict[str, int] = field(default_factory=lambda: {"digests": 0, "verdicts": 0, "approvals": 0})
-
-    def get(self, digest: Digest) -> bytes:
-        if digest not in self.evidence:
-            raise Tampered(
-                f"evidence {digest}", got="nothing", expected="its bytes", next_step="restore it from a copy"
-            )
-        return self.evidence[digest]
-
-    def policy(self, release: Release) -> Policy:
-        return parse(self.get(release.step(Requested).policy_file), f"of release {release.id}")
-
-
-@dataclass(frozen=True)
-class _Place:
-    """An entry in its place: `release` as it stands after it, `aliases` and `before` as they stood before it."""
-
-    slot: int
-    time: str
-    release: Release
-    aliases: Mapping[str, int]
-    before: Ledger
-
-    def anomaly(self, name: str, got: object, expected: object) -> Anomaly:
-        return Anomaly(name, self.slot, str(got), str(expected))
+_COUNTS = "one that still counts"
 
 
 def audit(
@@ -117,7 +96,7 @@ def audit(
             None if the registry was not asked.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
     """
-    walk = _Walk(model, {d: data for d, data in evidence.items() if digest_of(data) == d}, signers)
+    walk = Walk(model, {d: data for d, data in evidence.items() if digest_of(data) == d}, signers)
     found = list(check(slots, model, verifier))
     found += [
         Anomaly("changed_evidence", -1, digest_of(evidence[d]), d) for d in evidence.keys() - walk.evidence.keys()
@@ -132,7 +111,7 @@ def _ledger(model: str, slots: Mapping[int, bytes], verifier: Verifier) -> Ledge
     return Ledger(model, tuple(unseal(data, verifier)[0] for data in stored), stored)
 
 
-def _contents(walk: _Walk, ledger: Ledger, live: Mapping[str, int | None] | None) -> Iterator[Anomaly]:
+def _contents(walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None) -> Iterator[Anomaly]:
     state = State(walk.model)
     for slot, entry in enumerate(ledger.entries):
         aliases = state.aliases
@@ -142,7 +121,7 @@ def _contents(walk: _Walk, ledger: Ledger, live: Mapping[str, int | None] | None
             yield Anomaly("broken_rule", slot, error.got, error.expected)
             return
         before = Ledger(ledger.model, ledger.entries[:slot], ledger.stored[:slot])
-        place = _Place(slot, entry.time, state.releases[str(entry.release)], aliases, before)
+        place = Place(slot, entry.time, str(entry.release), state, aliases, before)
         record = record_of(entry.kind, dict(entry.body))
         yield from _absent(walk, place, relied_on(record))
         yield from _recomputed(walk, place, record)
@@ -150,24 +129,24 @@ def _contents(walk: _Walk, ledger: Ledger, live: Mapping[str, int | None] | None
         yield from _aliases(state, ledger.size - 1, live)
 
 
-def _absent(walk: _Walk, at: _Place, digests: tuple[Digest, ...]) -> Iterator[Anomaly]:
+def _absent(walk: Walk, at: Place, digests: tuple[Digest, ...]) -> Iterator[Anomaly]:
     walk.checked["digests"] += len(digests)
     missing = (digest for digest in digests if digest not in walk.evidence)
     yield from (at.anomaly("missing_evidence", "nothing", f"the evidence {digest}") for digest in missing)
 
 
-def _recomputed(walk: _Walk, at: _Place, record: Record) -> Iterator[Anomaly]:
+def _recomputed(walk: Walk, at: Place, record: Record) -> Iterator[Anomaly]:
     try:
         yield from _AGAIN.get(type(record), _nothing)(walk, at, record)
     except Exception as error:  # whatever forged evidence causes is a finding, and the walk goes on
         yield at.anomaly("not_recomputable", f"{type(error).__name__}: {error}", f"a sound '{KINDS[type(record)]}'")
 
 
-def _nothing(walk: _Walk, at: _Place, record: Record) -> Iterator[Anomaly]:
+def _nothing(walk: Walk, at: Place, record: Record) -> Iterator[Anomaly]:
     yield from ()
 
 
-def _policy(walk: _Walk, at: _Place, record: Requested) -> Iterator[Anomaly]:
+def _policy(walk: Walk, at: Place, record: Requested) -> Iterator[Anomaly]:
     policy = walk.policy(at.release)
     if (policy.digest, policy.model.name) != (record.policy, walk.model):
         expected = f"{policy.digest} of {policy.model.name}, by the policy's own content"
@@ -176,28 +155,52 @@ def _policy(walk: _Walk, at: _Place, record: Requested) -> Iterator[Anomaly]:
         yield at.anomaly("other_champion", record.champion, f"{at.aliases.get(policy.alias)} behind '{policy.alias}'")
 
 
-def _data(walk: _Walk, at: _Place, record: Validated) -> Iterator[Anomaly]:
+def _data(walk: Walk, at: Place, record: Validated) -> Iterator[Anomaly]:
     walk.checked["verdicts"] += 1
     again = DataReport.model_validate_json(walk.get(record.report)).verdict
     if again != record.verdict:
         yield at.anomaly("other_verdict", record.verdict.name, f"{again.name}, by the report {record.report}")
 
 
-def _verdict(walk: _Walk, at: _Place, record: Evaluated) -> Iterator[Anomaly]:
+def _verdict(walk: Walk, at: Place, record: Evaluated) -> Iterator[Anomaly]:
     walk.checked["verdicts"] += 1
     tally = Tally.from_bytes(walk.get(record.tally))
     serving = None if record.serving is None else ServingProfile.from_bytes(walk.get(record.serving))
-    again = judge(walk.policy(at.release), tally, serving, has_champion=record.champion is not None)
+    asked = None if record.challenges is None else Challenges.from_bytes(walk.get(record.challenges))
+    known = record.champion is not None
+    again = judge(walk.policy(at.release), tally, serving, has_champion=known, challenges=asked)
     digest = digest_of(canonical(again.model_dump(mode="json")))
     if (digest, again.verdict) != (record.judged, record.verdict):
         got = f"{record.verdict.name} ({record.judged})"
         yield at.anomaly("other_verdict", got, f"{again.verdict.name} ({digest})")
-    asked = at.release.step(Requested)
-    if record.champion != asked.champion:
-        yield at.anomaly("other_champion", record.champion, f"{asked.champion}, as when the release was opened")
+    opened = at.release.step(Requested)
+    if record.champion != opened.champion:
+        yield at.anomaly("other_champion", record.champion, f"{opened.champion}, as when the release was opened")
+    yield from _excuses(walk, at, record, again)
 
 
-def _package(walk: _Walk, at: _Place, record: Packaged) -> Iterator[Anomaly]:
+def _excuses(walk: Walk, at: Place, record: Evaluated, again: Judged) -> Iterator[Anomaly]:
+    used = at.release.waivers
+    left = standing(again, used)
+    if used and record.standing is not left:
+        yield at.anomaly("other_standing", record.standing.name, f"{left.name}, by the waivers {record.waived}")
+    for waiver in used:
+        if not adds(waiver, again, [w for w in used if w.seq < waiver.seq]):
+            yield at.anomaly("void_waiver", f"slot {waiver.seq}: {waiver.told()}", "a waiver of a judgement made here")
+    yield from _still(walk, at)
+
+
+def _still(walk: Walk, at: Place) -> Iterator[Anomaly]:
+    policy, requester = walk.policy(at.release), at.release.step(Requested).requester
+    for waiver in at.release.waivers:
+        signers = AllowedSigners.parse(walk.get(waiver.record.signers).decode())
+        against = still(
+            waiver, walk.get, signers=signers, ledger=at.before, policy=policy, requester=requester, at=at.time
+        )
+        yield from (at.anomaly("void_waiver", f"slot {waiver.seq}: {reason}", _COUNTS) for reason in against)
+
+
+def _package(walk: Walk, at: Place, record: Packaged) -> Iterator[Anomaly]:
     files: dict[str, Digest] = json.loads(walk.get(record.package))["files"]
     yield from _absent(walk, at, tuple(files.values()))
     for name, digest in pinned(at.release).items():
@@ -208,42 +211,80 @@ def _package(walk: _Walk, at: _Place, record: Packaged) -> Iterator[Anomaly]:
         yield at.anomaly("other_package", f"{len(told)} entries in {HISTORY}", "the ledger up to the packaging")
 
 
-def _judged(at: _Place) -> int:
+def _judged(at: Place) -> int:
     kind = KINDS[Evaluated]
     return next(e.seq for e in at.before.entries if (e.kind, e.release) == (kind, at.release.id))
 
 
-def _quorum(walk: _Walk, at: _Place, record: ApprovalRequested) -> Iterator[Anomaly]:
+def _quorum(walk: Walk, at: Place, record: ApprovalRequested) -> Iterator[Anomaly]:
     asked = walk.policy(at.release).approval
     latest = moment(at.time) + timedelta(hours=asked.expires_hours)
     if record.roles != dict(asked.roles) or moment(record.expires) > latest:
         yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{asked.roles} until {latest}")
 
 
-def _approval(walk: _Walk, at: _Place, record: Approved) -> Iterator[Anomaly]:
+def _approval(walk: Walk, at: Place, record: Approved) -> Iterator[Anomaly]:
     walk.checked["approvals"] += 1
-    against = _objections(walk, at, record, AllowedSigners.parse(walk.get(record.signers).decode()))
-    yield from (at.anomaly("void_approval", reason, "an answer that counts") for reason in against)
+    yield from _signed(walk, at, record, "void_approval", lambda signers: _objections(walk, at, record, signers))
+
+
+def _signed(
+    walk: Walk,
+    at: Place,
+    record: Approved | Waived | WaiverRevoked,
+    void: str,
+    against: Callable[[AllowedSigners], tuple[str, ...]],
+) -> Iterator[Anomaly]:
+    then = against(AllowedSigners.parse(walk.get(record.signers).decode()))
+    yield from (at.anomaly(void, reason, "signatures that count") for reason in then)
     if walk.signers is not None:
-        unknown = [reason for reason in _objections(walk, at, record, walk.signers) if reason not in against]
+        unknown = [reason for reason in against(walk.signers) if reason not in then]
         yield from (at.anomaly("unknown_signer", reason, "a key known from outside the store") for reason in unknown)
 
 
-def _promotion(walk: _Walk, at: _Place, record: PromotionStarted) -> Iterator[Anomaly]:
+def _waiver(walk: Walk, at: Place, record: Waived) -> Iterator[Anomaly]:
+    walk.checked["waivers"] += 1
+    policy = parse(walk.get(record.policy_file), f"of the waiver in slot {at.slot}")
+    if record.policy != policy.digest:
+        yield at.anomaly("wrong_policy", record.policy, f"{policy.digest}, by the policy's own content")
+    text, signatures = walk.get(record.statement), [walk.get(digest) for digest in record.signatures]
+
+    def against(signers: AllowedSigners) -> tuple[str, ...]:
+        return waiver_objections(
+            text, signatures, signers=signers, ledger=at.before, policy=policy, at=at.time, record=record
+        )
+
+    yield from _signed(walk, at, record, "void_waiver", against)
+
+
+def _revocation(walk: Walk, at: Place, record: WaiverRevoked) -> Iterator[Anomaly]:
+    text, signature = walk.get(record.statement), walk.get(record.signature)
+    waiver = at.state.waivers[record.waiver]
+
+    def against(signers: AllowedSigners) -> tuple[str, ...]:
+        return revocation_objections(
+            text, signature, signers=signers, ledger=at.before, waiver=waiver, at=at.time, record=record
+        )
+
+    yield from _signed(walk, at, record, "void_waiver", against)
+
+
+def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anomaly]:
     alias = walk.policy(at.release).alias
     if record.alias != alias:
         yield at.anomaly("other_alias", record.alias, f"{alias}, which is the policy's")
     for given in (a.record for a in at.release.approvals):
         against = _objections(walk, at, given, AllowedSigners.parse(walk.get(given.signers).decode()))
-        yield from (at.anomaly("void_approval", reason, "an approval that still counts") for reason in against)
+        yield from (at.anomaly("void_approval", reason, _COUNTS) for reason in against)
+    yield from _still(walk, at)
 
 
-def _objections(walk: _Walk, at: _Place, record: Approved, signers: AllowedSigners) -> tuple[str, ...]:
+def _objections(walk: Walk, at: Place, record: Approved, signers: AllowedSigners) -> tuple[str, ...]:
     text, signature = walk.get(record.statement), walk.get(record.signature)
     return objections(text, signature, signers=signers, ledger=at.before, release=at.release, at=at.time, record=record)
 
 
-_AGAIN: dict[type[Record], Callable[[_Walk, _Place, Any], Iterator[Anomaly]]] = {
+_AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     Requested: _policy,
     Validated: _data,
     Evaluated: _verdict,
@@ -252,6 +293,8 @@ _AGAIN: dict[type[Record], Callable[[_Walk, _Place, Any], Iterator[Anomaly]]] = 
     Approved: _approval,
     Rejected: _approval,
     PromotionStarted: _promotion,
+    Waived: _waiver,
+    WaiverRevoked: _revocation,
 }
 """What can be computed again, by kind of record."""
 

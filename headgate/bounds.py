@@ -2,6 +2,8 @@
 
 The true value is above the lower bound with probability 1 - alpha, and below the upper one with the same probability;
 the two together hold with 1 - 2 alpha. No method here gives a width of zero to a sample that does not vary.
+
+Every argument may be a number or an array, one entry per slice, `alpha` too: they broadcast.
 """
 
 from __future__ import annotations
@@ -10,100 +12,183 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtrit
 
+Reals = NDArray[np.float64]
+
 Bounds = tuple[float, float]
+"""Lower and upper bound of one slice."""
+
+Sides = tuple[Reals, Reals]
+"""Lower and upper bounds of many slices."""
+
+_Pair = Sequence[ArrayLike]
+
+_STRAIGHT = 1e-6
+_STEPS = 0.5 ** np.arange(48)
 
 
-def normal(alpha: float) -> float:
+def normal(alpha: ArrayLike) -> Reals:
     """The standard normal quantile that is exceeded with probability alpha."""
-    return -float(ndtri(alpha))
+    quantiles: Reals = np.negative(ndtri(alpha))
+    return quantiles
 
 
-def proportion(successes: int, n: int, alpha: float) -> Bounds:
+def proportion(successes: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:
     """Exact binomial bounds: Clopper and Pearson, Biometrika 26 (1934). Nothing is known from n = 0."""
-    failures = n - successes
-    lower = float(betaincinv(successes, failures + 1, alpha)) if successes else 0.0
-    upper = 1 - float(betaincinv(failures, successes + 1, alpha)) if failures else 1.0
+    k, failures = _real(successes), _real(n) - _real(successes)
+    # With no success (no failure) there is no such beta distribution: 1 stands in, and is not used.
+    lower = np.where(k > 0, betaincinv(np.maximum(k, 1), failures + 1, alpha), 0.0)
+    upper = np.where(failures > 0, 1 - betaincinv(np.maximum(failures, 1), k + 1, alpha), 1.0)
     return lower, upper
 
 
-def paired_proportions(more: int, less: int, n: int, alpha: float) -> Bounds:
+def paired_proportions(more: ArrayLike, less: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:
     """Difference of two proportions on the same n rows: Tango's score bounds, Statistics in Medicine 17 (1998).
+
+    Nothing is known from n = 0.
 
     Args:
         more, less: rows where only the first, and only the second, of the pair is 1.
     """
-    z = normal(alpha)
-    return (
-        _root(lambda d: _tango(more, less, n, d) - z, -1.0, 1.0)[0],
-        _root(lambda d: _tango(more, less, n, d) + z, -1.0, 1.0)[1],
-    )
+    a, b, rows, z = np.broadcast_arrays(_real(more), _real(less), _real(n), normal(alpha))
+    whole = np.maximum(rows, 1)
+    # The upper bound is minus the lower bound of the pair's second minus its first.
+    refuted = _tango(np.stack([a, b]) / whole, np.stack([b, a]) / whole, z * z / whole)
+    lower = np.full((2, *a.shape), -1.0)
+    for step in _STEPS:
+        lower += step * refuted(lower + step)
+    return np.where(rows > 0, lower[0], -1.0), np.where(rows > 0, -lower[1], 1.0)
 
 
-def _tango(more: int, less: int, n: int, difference: float) -> float:
-    """The score statistic of a true difference; it falls as the difference rises."""
-    b = (2 * n - more + less) * difference - more - less
-    c = -less * difference * (1 - difference)
-    q = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
-    variance = n * (2 * q + difference * (1 - difference))
-    gap = more - less - n * difference
-    return gap / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, gap) if gap else 0.0
+def _tango(more: Reals, less: Reals, squared: Reals) -> Callable[[Reals], NDArray[np.bool_]]:
+    """Whether Tango's score is above z for a true difference d; it falls as d rises. `squared` is z² / n."""
+    gap, total, slope, scale = more - less, more + less, 2 - more + less, 8 * less
+
+    def refuted(d: Reals) -> NDArray[np.bool_]:
+        spread, linear = d - d * d, slope * d - total
+        # The likeliest share of `less` is q = (root - linear) / 4, the variance (2 q + spread) / n.
+        root = np.sqrt(np.maximum(linear * linear + scale * spread, 0.0))
+        above: NDArray[np.bool_] = (gap > d) & ((gap - d) ** 2 > squared * ((root - linear) / 2 + spread))
+        return above
+
+    return refuted
 
 
-def _root(falling: Callable[[float], float], low: float, high: float) -> Bounds:
-    """The two ends of a short interval that holds the sign change of a falling function."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return low, high
-
-
-def independent_difference(a: float, of_a: Bounds, b: float, of_b: Bounds) -> Bounds:
+def independent_difference(a: ArrayLike, of_a: _Pair, b: ArrayLike, of_b: _Pair) -> Sides:
     """Bounds of a - b from each one's own bounds: MOVER.
 
     Newcombe's method 10, Statistics in Medicine 17 (1998); for any measure Zou and Donner, ibid. 27 (2008). For
     positively correlated a and b it is conservative.
     """
-    lower = a - b - math.hypot(a - of_a[0], of_b[1] - b)
-    upper = a - b + math.hypot(of_a[1] - a, b - of_b[0])
-    return lower, upper
+    return weighted_sum((a, b), (of_a, of_b), (1, -1))
 
 
-def unvarying(value: float, low: float, high: float, n: int, alpha: float) -> Bounds:
+def weighted_sum(values: Sequence[ArrayLike], bounds: Sequence[_Pair], weights: Sequence[ArrayLike]) -> Sides:
+    """Bounds of the weighted sum of independent estimates from each one's own bounds: MOVER.
+
+    Zou and Donner, Statistics in Medicine 27 (2008). E.g. balanced accuracy: both classes' rates, weights ½ and ½.
+    """
+    total, below, above = _reaches(values, bounds, weights)
+    return total - np.sqrt((below**2).sum(axis=0)), total + np.sqrt((above**2).sum(axis=0))
+
+
+def correlated_sum(values: Sequence[ArrayLike], bounds: Sequence[_Pair], weights: Sequence[ArrayLike]) -> Sides:
+    """Bounds of the weighted sum of estimates that depend on each other in a way that is not known.
+
+    The distances from value to bound add. A sum's standard deviation is at most the sum of the standard deviations
+    (Minkowski), whatever the correlations, so what misses with probability alpha each, in proportion to the standard
+    deviation, misses no more often together; all at the same alpha, with no correction.
+    """
+    total, below, above = _reaches(values, bounds, weights)
+    return total - below.sum(axis=0), total + above.sum(axis=0)
+
+
+def _reaches(
+    values: Sequence[ArrayLike], bounds: Sequence[_Pair], weights: Sequence[ArrayLike]
+) -> tuple[Reals, Reals, Reals]:
+    """The weighted sum, and how far below and above it each term may be, shape (terms, ...)."""
+    lows, highs = zip(*bounds, strict=True)
+    parts = np.broadcast_arrays(*map(_real, (*values, *lows, *highs, *weights)))
+    v, low, high, w = np.stack(parts).reshape(4, len(values), *parts[0].shape)
+    with np.errstate(invalid="ignore"):  # an infinite bound of a term with weight 0
+        down, up = np.where(w == 0, 0.0, np.abs(w) * (v - low)), np.where(w == 0, 0.0, np.abs(w) * (high - v))
+    return (v * w).sum(axis=0), np.where(w > 0, down, up), np.where(w > 0, up, down)
+
+
+def ratio(a: ArrayLike, of_a: _Pair, b: ArrayLike, of_b: _Pair) -> Sides:
+    """Bounds of a / b, both independent and not negative, from each one's own bounds: MOVER-R.
+
+    Donner and Zou, Statistical Methods in Medical Research 21 (2012), equation 9: the ratios r for which MOVER's
+    bounds of a - r b hold 0. Below the lower bound, a - r b is above 0, and above the upper one, below. The upper
+    bound is infinite where b may be 0; the lower one is 0 where a may be.
+    """
+    x, y = _real(a), _real(b)
+    (low_x, high_x), (low_y, high_y) = ((np.maximum(low, 0.0), _real(high)) for low, high in (of_a, of_b))
+    product = x * y
+    # Each end is a root of A r² - 2 product r + C; the smaller one is written so that A may be 0 or negative.
+    end, start = high_y * (2 * y - high_y), low_x * (2 * x - low_x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lower = np.where(start > 0, start / (product + np.sqrt(np.maximum(product**2 - end * start, 0.0))), 0.0)
+        end, start = low_y * (2 * y - low_y), high_x * (2 * x - high_x)
+        upper = (product + np.sqrt(np.maximum(product**2 - end * start, 0.0))) / end
+    return lower, np.where(end > 0, upper, np.inf)
+
+
+def relative_change(difference: ArrayLike, of_difference: _Pair, base: ArrayLike, of_base: _Pair) -> Sides:
+    """Bounds of difference / base for a base above 0, e.g. (candidate - champion) / champion: the worst quotient.
+
+    The two estimates come from the same rows and their correlation is not known. The lower bound is the r at which
+    `correlated_sum` of difference - r base has the lower bound 0: below it, difference - r base is significantly above
+    0 however the two depend on each other. Unbounded where the base may be 0 or less.
+    """
+    (low, high), (least, most) = ((_real(x), _real(y)) for x, y in (of_difference, of_base))
+    positive = (_real(base) > 0) & (least > 0)
+    least, most = np.where(positive, least, 1.0), np.where(positive, most, 1.0)
+    lower, upper = np.where(low > 0, low / most, low / least), np.where(high > 0, high / least, high / most)
+    measured = positive & ~np.isnan(_real(difference))
+    return np.where(measured, lower, -np.inf), np.where(measured, upper, np.inf)
+
+
+def unvarying(value: ArrayLike, low: ArrayLike, high: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:
     """Bounds of a mean in [low, high] when all n rows agree on `value`.
 
     Rows that differ have a share below 1 - alpha^(1/n), else a sample without them had probability below alpha; the
     bound lets them be as bad as they can be. For AUC 1 this is alpha^(1/n) with n disjoint pairs of rows.
     """
-    share = -math.expm1(math.log(alpha) / n) if n else 1.0
-    return value - share * (value - low), value + share * (high - value)
+    v, rows, down, up = _real(value), _real(n), _real(low), _real(high)
+    share = np.where(rows > 0, -np.expm1(np.log(alpha) / np.maximum(rows, 1)), 1.0)
+    return v - share * (v - down), v + share * (up - v)
 
 
-def mean(moments: Sequence[float], n: int, alpha: float) -> Bounds:
+def mean(moments: Sequence[ArrayLike], n: ArrayLike, alpha: ArrayLike) -> Sides:
     """Bounds of a mean of skew values: Hall's monotone transformation of Student's t.
 
     P. Hall, J. Royal Statistical Society B 54 (1992) 221. Correct to the second order, as Johnson's (1978), but
-    monotone in alpha however skew the sample.
+    monotone in alpha however skew the sample. Infinite where n < 2 or nothing varies: see `unvarying`.
 
     Args:
-        moments: mean, standard deviation (n - 1) > 0, and skewness of the sample.
+        moments: mean, standard deviation (n - 1), and skewness of the sample.
     """
-    center, deviation, skewness = moments
-    t = float(stdtrit(n - 1, alpha))
-    ends = [center - deviation * unskewed(x, skewness, n) for x in (-t, t)]
-    return min(ends[0], center), max(ends[1], center)
+    center, deviation, skewness = (_real(x) for x in moments)
+    rows = np.maximum(_real(n), 2)
+    t = stdtrit(rows - 1, alpha)
+    low, high = (center - deviation * unskewed(x, skewness, rows) for x in (-t, t))
+    known = (_real(n) > 1) & (deviation > 0)
+    return np.where(known, np.minimum(low, center), -np.inf), np.where(known, np.maximum(high, center), np.inf)
 
 
-def unskewed(t: float, skewness: float, n: int) -> float:
+def unskewed(t: ArrayLike, skewness: ArrayLike, n: ArrayLike) -> Reals:
     """Where Hall's transformation of (estimate - truth) / deviation equals t / sqrt(n)."""
-    x = t / math.sqrt(n)
-    if abs(skewness) < 1e-6:
-        return x - skewness / (6 * n)
-    return 3 / skewness * (math.cbrt(1 + skewness * (x - skewness / (6 * n))) - 1)
+    skew, rows = _real(skewness), _real(n)
+    straight = np.abs(skew) < _STRAIGHT
+    x, divisor = t / np.sqrt(rows) - skew / (6 * rows), np.where(straight, 1.0, skew)
+    return np.where(straight, x, 3 / divisor * (np.cbrt(1 + divisor * x) - 1))
 
 
-def calibration_error(value: float, variances: Sequence[float], n: int, alpha: float) -> Bounds:
+def calibration_error(value: ArrayLike, variances: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:
     """Bounds of the expected calibration error, sum over bins of |mean of e in the bin|, e = label - score.
 
     The estimate is biased upwards, so the two sides differ. Upper: the error is the largest of the signed sums of the
@@ -112,15 +197,16 @@ def calibration_error(value: float, variances: Sequence[float], n: int, alpha: f
     concentration of a Lipschitz function (Borell; Tsirelson, Ibragimov and Sudakov).
 
     Args:
-        variances: per bin, the mean over all n rows of e² in the bin.
+        variances: shape (..., bins): per bin, the mean over all n rows of e² in the bin.
     """
-    noise = normal(alpha) * math.sqrt(sum(variances) / n)
-    bias = sum(math.sqrt(2 * v / (math.pi * n)) for v in variances)
-    return max(value - bias - noise, 0.0), max(value + noise, unvarying(value, 0.0, 1.0, n, alpha)[1])
+    v, each, rows = _real(value), _real(variances), np.maximum(_real(n), 1)
+    noise = normal(alpha) * np.sqrt(each.sum(axis=-1) / rows)
+    bias = np.sqrt(2 / (math.pi * rows)) * np.sqrt(each).sum(axis=-1)
+    return np.maximum(v - bias - noise, 0.0), np.maximum(v + noise, unvarying(v, 0.0, 1.0, n, alpha)[1])
 
 
 def quantile(ascending: Sequence[float], share: float, alpha: float) -> Bounds:
-    """Bounds of a quantile from order statistics, free of any distribution; infinite where n is too small.
+    """Bounds of one quantile from order statistics, free of any distribution; infinite where n is too small.
 
     E.g. David and Nagaraja, Order Statistics (2003), section 7.1.
     """
@@ -129,3 +215,7 @@ def quantile(ascending: Sequence[float], share: float, alpha: float) -> Bounds:
     above = bisect_left(ranks, True, key=lambda k: bool(bdtrc(k - 1, n, share) <= alpha))
     below = bisect_left(ranks, True, key=lambda k: bool(bdtr(k - 1, n, share) > alpha))
     return (ascending[below - 1] if below else -math.inf, ascending[above] if above < n else math.inf)
+
+
+def _real(x: ArrayLike) -> Reals:
+    return np.asarray(x, dtype=np.float64)

@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from headgate.excuse import covers, excused, headline
 from headgate.judgement import Judged, Judgement
 from headgate.markdown import escaped, table
 from headgate.policy import Policy
 from headgate.records import Evaluated, Packaged, Registered, Rejected, Requested, Snapshot, Table, Trained
-from headgate.release import Release
+from headgate.release import Release, Waiver
 from headgate.verdict import Verdict, worst_of
 
 
-def verdict_page(release: str, judged: Judged) -> str:
-    """The verdicts of a release as Markdown: in full sentences what did not pass, then a table of everything."""
+def verdict_page(
+    release: str,
+    judged: Judged,
+    waivers: Sequence[Waiver] = (),
+    refused: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """The verdicts of a release as Markdown: in full sentences what did not pass, then a table of everything.
+
+    Args:
+        waivers: those that were used. refused: by slot, why a waiver that speaks of these verdicts does not count.
+    """
     stopped = [j for j in _worst_first(judged) if j.verdict is not Verdict.PASS]
     said = "".join(f"- **{j.verdict.name}** {escaped(j.gate)}: {escaped(j.reason)}\n" for j in stopped)
-    return f"# {escaped(release)}: {judged.verdict.name}\n\n{said}\n{verdict_table(judged)}"
+    said += "".join(
+        f"- The waiver of slot {slot} does not count: {escaped('; '.join(why))}\n" for slot, why in refused.items()
+    )
+    above = f"{waiver_section(judged, waivers)}\n" if waivers else ""
+    return f"# {escaped(release)}: {escaped(headline(judged, waivers))}\n\n{above}{said}\n{verdict_table(judged)}"
+
+
+def waiver_section(judged: Judged, waivers: Sequence[Waiver]) -> str:
+    """What did not pass and goes on all the same: each gate with its arithmetic, and who answers for it until when."""
+    said = "".join(_excuse(judged, waiver) for waiver in waivers)
+    return (
+        f"## Waivers\n\n**{len(excused(judged, waivers))} of {len(judged.judgements)} comparisons did not pass.** "
+        f"The people named here signed that the release may go on all the same; the verdicts stay.\n\n{said}"
+    )
+
+
+def _excuse(judged: Judged, waiver: Waiver) -> str:
+    said = waiver.record
+    people = " and ".join(f"{escaped(p.person)} as {escaped(p.role)}" for p in said.people)
+    what = "".join(
+        f"    - **{j.verdict.name}** in {escaped(j.slice)}: {escaped(j.reason)}\n"
+        for j in _worst_first(judged)
+        if covers(waiver, j)
+    )
+    where = "" if said.slice is None else f" in {escaped(said.slice)}"
+    return (
+        f"- **{escaped(said.gate)}**{where}: waived up to {said.covers} until {said.until} by {people}, "
+        f"in slot {waiver.seq} of the ledger. Why: {escaped(said.reason)}\n{what}"
+    )
 
 
 def verdict_table(judged: Judged) -> str:
@@ -47,9 +88,10 @@ def model_card(policy: Policy, release: Release, judged: Judged) -> str:
             f"# {escaped(about.name)}, version {release.step(Registered).version}\n",
             f"Owner: {escaped(about.owner)}. Tier: {about.tier}. Release: {escaped(release.id)}, "
             f"asked for by {escaped(release.step(Requested).requester)} at {release.opened}.\n",
+            *([waiver_section(judged, release.waivers)] if release.waivers else []),
             f"## Not for\n{not_for}\n",
             f"## Made from\n\n{_origin(policy, release)}\n",
-            f"## Judged: {judged.verdict.name}\n\n{verdict_table(judged)}\n",
+            f"## Judged: {escaped(headline(judged, release.waivers))}\n\n{verdict_table(judged)}\n",
             f"## By group\n\n{_groups(judged)}\n",
             f"## Limits\n\n{_limits(policy)}\n",
         )
@@ -108,8 +150,10 @@ def tags(release: Release, judged: Judged | None) -> dict[str, str]:
     if packaged is not None:
         found["headgate.package"] = packaged.package
     if judged is not None:
-        found["headgate.verdict"] = judged.verdict.name
+        found["headgate.verdict"] = headline(judged, release.waivers)
         found["headgate.verdicts"] = "; ".join(f"{name}: {', '.join(gates)}" for name, gates in _by_verdict(judged))
+    if release.waivers:
+        found["headgate.waivers"] = "; ".join(waiver.told() for waiver in release.waivers)
     return found
 
 

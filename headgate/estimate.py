@@ -1,36 +1,29 @@
 """Estimate: a metric's value with its bounds, computed from a tally.
 
-Three questions are asked of a tally: `measure` one slice, take the paired `difference` of candidate and champion, and
-take the `gaps` between all pairs of a column's groups.
+Four questions are asked of a tally: `measure` one slice, take the paired `difference` of candidate and champion or the
+`relative` one, and take the `gaps` between the groups of a slice. `survey` asks the first of all slices at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from headgate import bounds, grid
-from headgate.bounds import Bounds
-from headgate.counts import Counts
-from headgate.grid import Ints
-from headgate.ranking import MIN_CLASS, MIN_CLASS_PAIRED, Ranking, area, ranking
-from headgate.ranking import difference as area_difference
-from headgate.slices import groups_of
-from headgate.tally import DIFFERING, Tally
+from headgate import bounds
+from headgate.bounds import Bounds, Sides
+from headgate.figures import Figures, part
+from headgate.quality import figures_of, known, needs
+from headgate.slices import as_tuple, columns_of, escaped, groups_of
+from headgate.tally import Tally
 
-Who = Literal["candidate", "champion"]
-
-RATES = ("accuracy", "true_positive_rate", "false_positive_rate", "selection_rate")
-LOSSES = {"log_loss": (0, grid.LARGEST_LOG_LOSS), "brier_score": (1, 1.0)}
-METRICS = (*RATES, "roc_auc", *LOSSES, "expected_calibration_error")
-
-NO_VARIANCE = 2.0**-30
-"""A smaller variance of the losses is within the rounding of their sums."""
+Who = Literal["candidate", "champion", "difference"]
+WHO: Mapping[Who, int] = {"candidate": 0, "champion": 1, "difference": 2}
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,7 @@ class Estimate:
         n: rows it rests on: positives for a true positive rate, negatives for a false positive rate, else all.
         rows: rows of its slices, whatever the metric.
         method: how the bounds were made.
-        bounds: alpha in (0, 0.5] -> (lower, upper), monotone in alpha.
+        sides: alpha in (0, 0.5] -> (lower, upper), monotone in alpha; as arrays where the method takes arrays.
         blur: how much of the bounds' width does not shrink with more rows.
         demand: rows that would allow a bound at all, where these rows do not; else None.
     """
@@ -51,9 +44,14 @@ class Estimate:
     n: int
     rows: int
     method: str
-    bounds: Callable[[float], Bounds] = field(compare=False, repr=False)
+    sides: Callable[[float], tuple[ArrayLike, ArrayLike]] = field(compare=False, repr=False)
     blur: float = 0.0
     demand: int | None = None
+
+    def bounds(self, alpha: float) -> Bounds:
+        """Both one-sided bounds, each at error `alpha`."""
+        lower, upper = self.sides(alpha)
+        return float(np.asarray(lower)), float(np.asarray(upper))
 
     def lower(self, alpha: float) -> float:
         """What the true value is above, with probability 1 - alpha."""
@@ -73,182 +71,166 @@ class Unmeasurable:
 
 @dataclass(frozen=True)
 class Gap:
-    """The signed difference of two groups, first minus second; labels in the order of the tally's bytes."""
+    """Two groups compared: first minus second, or first over second."""
 
     first: str
     second: str
     estimate: Estimate | Unmeasurable
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A metric in every slice where it can be measured.
+
+    Attributes:
+        labels: those slices; `figures` holds an entry for each. lacking: the other slices, and why.
+    """
+
+    labels: tuple[str, ...]
+    figures: Figures
+    lacking: Mapping[str, str]
+
+
 def measure(tally: Tally, metric: str, label: str, who: Who = "candidate") -> Estimate | Unmeasurable:
-    """One metric of one model in one slice."""
-    model = 0 if who == "candidate" else 1
-    problem = _problem(tally, metric, label, model)
+    """One metric of one model in one slice; with "difference", candidate minus champion on the same rows.
+
+    Args:
+        metric: a name of `headgate.metrics`; of one class against the rest, `name@class`.
+    """
+    problem = _problem(tally, metric, label, who)
     if problem:
         return Unmeasurable(problem)
-    counts = tally.slices[label]
-    if metric in RATES:
-        return _rate(counts, metric, model)
-    if metric == "roc_auc":
-        return _area(tally, counts, model)
-    return _loss(counts, metric, model) if metric in LOSSES else _calibration(counts, model)
+    found = part(tally, tally.place[label])
+    return _estimate(figures_of(found, metric, WHO[who]), tally.slices[label].rows, label)
 
 
 def difference(tally: Tally, metric: str, label: str) -> Estimate | Unmeasurable:
     """Candidate minus champion on the same rows of one slice.
 
-    Paired, except the calibration error, whose two bounds are combined as if independent (conservative).
+    Paired, except where a metric's docstring says that its two bounds are combined as if independent (conservative).
     """
-    problem = _problem(tally, metric, label, 1)
-    if problem:
-        return Unmeasurable(problem)
-    counts = tally.slices[label]
-    if metric in RATES:
-        return _rate_difference(counts, metric)
-    if metric == "roc_auc":
-        return _area_difference(tally, counts)
-    return _loss(counts, metric, 2) if metric in LOSSES else _minus(*(_calibration(counts, m) for m in (0, 1)), rows=1)
+    return measure(tally, metric, label, "difference")
 
 
-def gaps(tally: Tally, metric: str, slice_: str | tuple[str, ...]) -> tuple[Gap, ...]:
-    """The candidate's metric in every unordered pair of a slice's groups."""
-    labels = sorted(groups_of(slice_, tally.slices))
+def relative(tally: Tally, metric: str, label: str) -> Estimate | Unmeasurable:
+    """(candidate - champion) / champion on the same rows of one slice."""
+    change, base = difference(tally, metric, label), measure(tally, metric, label, "champion")
+    if isinstance(change, Unmeasurable) or isinstance(base, Unmeasurable):
+        return change if isinstance(change, Unmeasurable) else base
+    if base.value <= 0:
+        return Unmeasurable(f"the champion's {metric} is {base.value:.6g}, of which there is no share")
+    demands = [e.demand for e in (change, base) if e.demand is not None]
+    return Estimate(
+        value=change.value / base.value,
+        n=change.n,
+        rows=change.rows,
+        method=f"quotient of: {change.method}",
+        sides=lambda a: bounds.relative_change(change.value, change.bounds(a), base.value, base.bounds(a)),
+        blur=change.blur / base.value,
+        demand=max(demands, default=None),
+    )
+
+
+def survey(tally: Tally, metric: str, who: Who = "candidate", labels: Sequence[str] | None = None) -> Survey:
+    """One metric in all slices, or in some, at once."""
+    asked = tally.labels if labels is None else labels
+    lacking = {label: problem for label in asked if (problem := _problem(tally, metric, label, who))}
+    kept = tuple(label for label in asked if label not in lacking)
+    some = np.array([tally.place[label] for label in kept], dtype=np.intp)
+    places = slice(None) if kept == tally.labels else some
+    return Survey(kept, figures_of(part(tally, places), metric, WHO[who]), lacking)
+
+
+def gaps(
+    tally: Tally,
+    metric: str,
+    slice_: str | tuple[str, ...],
+    *,
+    within: str | tuple[str, ...] | None = None,
+    ratio: bool = False,
+) -> tuple[Gap, ...]:
+    """The candidate's metric in every pair of a slice's groups, labels in the order of the tally's.
+
+    Args:
+        within: compare only groups of the intersection with this slice that agree in it.
+        ratio: first over second, in both orders, instead of the difference.
+    """
+    inner = () if within is None else as_tuple(within)
+    labels = sorted(groups_of((*inner, *as_tuple(slice_)), tally.slices))
     each = {label: measure(tally, metric, label) for label in labels}
-    return tuple(Gap(a, b, _gap(each[a], each[b])) for a, b in combinations(labels, 2))
+    pairs = [(a, b) for a, b in combinations(labels, 2) if _values(a, inner) == _values(b, inner)]
+    if ratio:
+        return tuple(Gap(a, b, _ratio(each[a], each[b])) for one in pairs for a, b in (one, one[::-1]))
+    return tuple(Gap(a, b, _minus(each[a], each[b])) for a, b in pairs)
 
 
-def _gap(a: Estimate | Unmeasurable, b: Estimate | Unmeasurable) -> Estimate | Unmeasurable:
-    if isinstance(a, Unmeasurable):
-        return a
-    if isinstance(b, Unmeasurable):
-        return b
-    return _minus(a, b, rows=2)
+def _values(label: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """A label's parts of some columns."""
+    parts = dict(zip(columns_of(label), label.split(" & "), strict=True))
+    return tuple(parts[escaped(column)] for column in columns)
 
 
-def _minus(a: Estimate, b: Estimate, *, rows: int) -> Estimate:
+def _estimate(found: Figures, rows: int, label: str) -> Estimate | Unmeasurable:
+    value = float(found.value)
+    if not math.isfinite(value):
+        return Unmeasurable(f"{label} has no value that is defined: {found.method}")
+    short = bool(np.asarray(found.fewest) < found.least)
+    return Estimate(
+        value=value,
+        n=int(found.n),
+        rows=rows,
+        method=found.method,
+        sides=_unknown if short else found.bounds,
+        blur=float(np.asarray(found.blur)),
+        demand=math.ceil(rows * found.least / max(float(np.asarray(found.fewest)), 1.0)) if short else None,
+    )
+
+
+def _unknown(alpha: ArrayLike) -> Sides:
+    nothing = np.full(np.shape(alpha), np.inf)
+    return -nothing, nothing
+
+
+def _both(
+    a: Estimate | Unmeasurable,
+    b: Estimate | Unmeasurable,
+    value: Callable[[float, float], float],
+    combine: Callable[[float, Bounds, float, Bounds], Sides],
+    how: str,
+) -> Estimate | Unmeasurable:
+    if isinstance(a, Unmeasurable) or isinstance(b, Unmeasurable):
+        return a if isinstance(a, Unmeasurable) else b
     demands = [e.demand or e.rows for e in (a, b)]
     return Estimate(
-        value=a.value - b.value,
-        n=a.n + b.n if rows == 2 else a.n,
-        rows=a.rows + b.rows if rows == 2 else a.rows,
-        method=f"MOVER of: {a.method}",
-        bounds=lambda alpha: bounds.independent_difference(a.value, a.bounds(alpha), b.value, b.bounds(alpha)),
+        value=value(a.value, b.value),
+        n=a.n + b.n,
+        rows=a.rows + b.rows,
+        method=f"{how} of: {a.method}",
+        sides=lambda alpha: combine(a.value, a.bounds(alpha), b.value, b.bounds(alpha)),
         blur=math.hypot(a.blur, b.blur),
-        demand=None if a.demand is b.demand is None else sum(demands) if rows == 2 else max(demands),
+        demand=None if a.demand is b.demand is None else sum(demands),
     )
 
 
-def _problem(tally: Tally, metric: str, label: str, model: int) -> str:
-    counts = tally.slices.get(label)
-    if metric not in METRICS:
-        return f"{metric} is no metric of a tally"
-    if model and not tally.has_champion:
+def _minus(a: Estimate | Unmeasurable, b: Estimate | Unmeasurable) -> Estimate | Unmeasurable:
+    return _both(a, b, lambda x, y: x - y, bounds.independent_difference, "MOVER")
+
+
+def _ratio(a: Estimate | Unmeasurable, b: Estimate | Unmeasurable) -> Estimate | Unmeasurable:
+    if isinstance(b, Estimate) and b.value == 0:
+        zero = isinstance(a, Estimate) and a.value == 0
+        return Unmeasurable("a ratio of nothing to nothing" if zero else "a ratio to a group in which it is 0")
+    return _both(a, b, lambda x, y: x / y, bounds.ratio, "MOVER-R")
+
+
+def _problem(tally: Tally, metric: str, label: str, who: Who) -> str:
+    size = tally.slices.get(label)
+    if not known(tally.scheme, metric):
+        return f"{metric} is no metric of a tally of this task"
+    if who != "candidate" and not tally.has_champion:
         return "the champion did not score these rows"
-    if counts is None or counts.valid == 0:
-        return f"{label} has no valid row" if counts and counts.rows else f"{label} has no row"
-    if counts.invalid:
-        return f"{counts.invalid:,} of {counts.rows:,} rows have a score outside [0, 1] or a label that is not 0 or 1"
-    needed = {"true_positive_rate": (1,), "false_positive_rate": (0,), "roc_auc": (0, 1)}.get(metric, ())
-    absent = [str(c) for c in needed if counts.classes[c] == 0]
-    return f"{label} has no row with label {' or '.join(absent)}" if absent else ""
-
-
-def _rate(counts: Counts, metric: str, model: int) -> Estimate:
-    cells = counts.cells.sum(axis=2 if model == 0 else 1)
-    k, n = {
-        "accuracy": (cells[0, 0] + cells[1, 1], cells.sum()),
-        "true_positive_rate": (cells[1, 1], cells[1].sum()),
-        "false_positive_rate": (cells[0, 1], cells[0].sum()),
-        "selection_rate": (cells[:, 1].sum(), cells.sum()),
-    }[metric]
-    of, total = int(k), int(n)
-    return Estimate(of / total, total, counts.rows, "Clopper-Pearson", lambda a: bounds.proportion(of, total, a))
-
-
-def _rate_difference(counts: Counts, metric: str) -> Estimate:
-    negative, positive = counts.cells
-    table = {
-        "accuracy": positive + negative[::-1, ::-1],
-        "true_positive_rate": positive,
-        "false_positive_rate": negative,
-        "selection_rate": positive + negative,
-    }[metric]
-    more, less, n = int(table[1, 0]), int(table[0, 1]), int(table.sum())
-    value = (more - less) / n
-    return Estimate(value, n, counts.rows, "Tango", lambda a: bounds.paired_proportions(more, less, n, a))
-
-
-def _scarce(counts: Counts, least: int) -> int | None:
-    fewest = min(counts.classes)
-    return None if fewest >= least else math.ceil(counts.rows * least / max(fewest, 1))
-
-
-def _area(tally: Tally, counts: Counts, model: int) -> Estimate:
-    of, demand = _ranking(tally, counts, model), _scarce(counts, MIN_CLASS)
-    limits = (lambda _: (0.0, 1.0)) if demand else (lambda alpha: area(of, alpha))
-    return Estimate(of.area, counts.rows, counts.rows, "DeLong, logit and Hall", limits, of.blur, demand)
-
-
-def _area_difference(tally: Tally, counts: Counts) -> Estimate:
-    a, b = (_ranking(tally, counts, model) for model in (0, 1))
-    demand, joint = _scarce(counts, MIN_CLASS_PAIRED), counts.joint
-    limits = (lambda _: (-1.0, 1.0)) if demand else (lambda alpha: area_difference(a, b, joint, alpha))
-    return Estimate(
-        a.area - b.area, counts.rows, counts.rows, "DeLong, paired, Wald and Hall", limits, a.blur + b.blur, demand
-    )
-
-
-def _ranking(tally: Tally, counts: Counts, model: int) -> Ranking:
-    return ranking(counts.histograms[model], tally.ties[model] == DIFFERING)
-
-
-def _loss(counts: Counts, metric: str, who: int) -> Estimate:
-    place, largest = LOSSES[metric]
-    models = len(counts.histograms)
-    start = 3 * (place * (2 * models - 1) + who)
-    sums = counts.losses[start : start + 3]
-    center, variance, skewness = _moments(sums, counts.rows)
-    demand = _scarce(counts, MIN_CLASS)
-    reach = _worst(counts.histograms, metric) if who == 2 else largest
-    low = -reach if who == 2 else 0.0
-
-    def limits(alpha: float) -> Bounds:
-        if demand:
-            return (-largest if who == 2 else 0.0), largest
-        if variance <= NO_VARIANCE:
-            return bounds.unvarying(center, min(low, center), max(reach, center), counts.rows, alpha)
-        return bounds.mean((center, math.sqrt(variance), skewness), counts.rows, alpha)
-
-    method = "Hall, paired" if who == 2 else "Hall"
-    return Estimate(center, counts.rows, counts.rows, method, limits, demand=demand)
-
-
-def _moments(sums: Sequence[int], n: int) -> tuple[float, float, float]:
-    """Mean, variance (n - 1) and skewness, from integer sums of x, x² and x³ in `grid.QUANTA`."""
-    one, two, three = (math.ldexp(total / n, -quantum) for total, quantum in zip(sums, grid.QUANTA, strict=True))
-    spread = two - one * one
-    if n < 2 or spread <= NO_VARIANCE:
-        return one, 0.0, 0.0
-    return one, spread * n / (n - 1), (three - 3 * one * two + 2 * one**3) / spread**1.5
-
-
-def _worst(histograms: Ints, metric: str) -> float:
-    """At least the worst loss of any row that either model was seen to make: what identical models might differ by."""
-    filled = histograms.sum(axis=0) > 0
-    lowest, highest = grid.EDGES[:-1][filled[1]], grid.EDGES[1:][filled[0]]
-    scores = np.concatenate([lowest[:1], highest[-1:]])
-    labels = np.array([1] * len(lowest[:1]) + [0] * len(highest[-1:]))
-    losses = grid.log_losses(labels, scores) if metric == "log_loss" else (scores - labels) ** 2
-    return float(losses.max())
-
-
-def _calibration(counts: Counts, model: int) -> Estimate:
-    """Expected calibration error with ten equal bins (lo, hi], each weighted by its rows."""
-    sums = np.array(counts.calibration, dtype=np.float64).reshape(-1, 2, grid.CALIBRATION_BINS, 2)[model]
-    scores, squares = np.moveaxis(sums, -1, 0) * 2.0**-grid.SCORE_QUANTUM
-    ones = np.bincount(grid.CALIBRATION_OF, weights=counts.histograms[model][1], minlength=grid.CALIBRATION_BINS)
-    n, demand = counts.rows, _scarce(counts, MIN_CLASS)
-    value = float(np.abs(ones - scores.sum(axis=0)).sum()) / n
-    variances = (np.maximum(ones - 2 * scores[1] + squares.sum(axis=0), 0) / n).tolist()
-    limits = (lambda _: (0.0, 1.0)) if demand else (lambda a: bounds.calibration_error(value, variances, n, a))
-    return Estimate(value, n, n, "signed bins and Gaussian concentration", limits, demand=demand)
+    if size is None or size.valid == 0:
+        return f"{label} has no valid row" if size and size.rows else f"{label} has no row"
+    if size.invalid:
+        return f"{size.invalid:,} of {size.rows:,} rows have a label or a prediction that is out of range or missing"
+    return needs(tally, metric, label, WHO[who])

@@ -11,77 +11,116 @@ from numpy.typing import ArrayLike, NDArray
 
 Reals = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Cells = NDArray[np.int32]
 
-_UNIT = 40_000
-_FINE = np.concatenate([np.arange(2_000), np.arange(2_000, 38_000, 20), np.arange(38_000, _UNIT + 1)])
-_END = np.array([0, 10, 20, 40, 80, 160, 320, 560, 880, 1_360])
-_COARSE = np.concatenate([_END, np.arange(2_000, 38_001, 1_200), (_UNIT - _END)[::-1]])
+_UNIT = 2**16
+_END = np.concatenate([np.arange(128), np.arange(128, 1024, 8), np.arange(1024, 3072, 32)])
+_FINE = np.concatenate([_END, np.arange(3072, _UNIT - 3071, 64), (_UNIT - _END)[::-1]])
+_COARSE_END = np.array([0, 16, 32, 64, 128, 256, 512, 1024, 1536])
+_COARSE = np.concatenate([_COARSE_END, np.arange(3072, _UNIT - 3071, 1856), (_UNIT - _COARSE_END)[::-1]])
 
 EDGES: Reals = _FINE / _UNIT
-"""Edges of the fine bins (lo, hi] of [0, 1]: steps of 1/2000, and of 1/40000 in the first and last twentieth, where
-the scores of rare events crowd."""
+"""Edges of the fine bins (lo, hi] of [0, 1]: steps of 1/1024, and down to 1/65536 in the first and last twentieth,
+where the scores of rare events crowd. Multiples of a power of two, so that no score is put in the wrong bin."""
 
 BINS = len(EDGES) - 1
 COARSE_BINS = len(_COARSE) - 1
 CALIBRATION_BINS = 10
 
-COARSE_OF: Ints = np.searchsorted(_COARSE, _FINE[1:]) - 1
-"""The coarse bin of each fine bin, for the joint histogram of two models."""
+_BIN_OF: Cells = (np.searchsorted(_FINE, np.arange(_UNIT + 1)) - 1).clip(0).astype(np.int32)
 
-CALIBRATION_OF: Ints = np.searchsorted(np.arange(11) * (_UNIT // 10), _FINE[1:]) - 1
-"""The calibration bin of each fine bin: ten equal bins (lo, hi]."""
+COARSE_OF: Cells = (np.searchsorted(_COARSE, _FINE[1:]) - 1).astype(np.int32)
+"""The coarse bin of each fine bin, for the joint histogram of two models."""
 
 CLIP = 2.0**-52
 """Scores are held this far from 0 and 1 in the log loss, as scikit-learn does for float64."""
 
 LARGEST_LOG_LOSS = 52 * float(np.log(2.0))
 
-QUANTA = (40, 36, 35)
-"""A row's loss x counts as an integer number of 2^-40, x² of 2^-36 and x³ of 2^-35."""
+QUANTUM, FINE = 36, 30
+"""A number in [-1, 1] counts as a whole number of 2^-36 and, where it may be very small, a rest in 2^-66."""
 
-SCORE_QUANTUM = 40
-"""Scores and their squares in the calibration sums count as integer numbers of 2^-40."""
+UNIT = 2.0 ** -(QUANTUM + FINE)
+"""The unit of every sum."""
 
-BATCH = 4_096
-"""Rows added at once: every integer sum of so many rows stays within 64 bits, every calibration sum within 53."""
+BATCH = 2**16
+"""Rows whose sums are added as floats: whole numbers up to 2^36 each stay exact below 2^53."""
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _SERIES = tuple(1.0 / k for k in range(21, 0, -2))
+_STEPS = 512
 
 
-def bins_of(scores: Reals) -> Ints:
+def bins_of(scores: Reals) -> Cells:
     """The fine bin of each score in [0, 1]: bin k is (EDGES[k], EDGES[k + 1]], and 0 belongs to bin 0."""
-    return np.maximum(np.searchsorted(EDGES, scores, side="left") - 1, 0)
+    bins: Cells = _BIN_OF[np.ceil(scores * _UNIT).astype(np.int32)]
+    return bins
 
 
-def logarithm(x: Reals) -> Reals:
-    """The natural logarithm of positive numbers, within 3 ulp, with the same bits on every IEEE 754 machine.
+def tenths_of(scores: Reals) -> Cells:
+    """The calibration bin of each score in [0, 1]: ten equal bins (lo, hi], and 0 belongs to the first."""
+    upper = np.maximum(np.ceil(scores * CALIBRATION_BINS), 1.0)
+    return upper.astype(np.int32) - np.int32(1)
 
-    x = m 2^e with m in [√½, √2); ln m = 2 artanh((m - 1) / (m + 1)), by its series.
-    """
-    mantissa, exponent = np.frexp(x)
-    low = mantissa < np.sqrt(0.5)
-    m, e = np.where(low, 2 * mantissa, mantissa), (exponent - low).astype(np.float64)
+
+def _artanh_series(m: Reals) -> Reals:
+    """ln m for m near 1: 2 artanh((m - 1) / (m + 1))."""
     t = (m - 1) / (m + 1)
     square, total = t * t, np.zeros_like(t)
     for coefficient in _SERIES:
         total = total * square + coefficient
-    result: Reals = np.add(e * _LN2_HIGH, e * _LN2_LOW + 2 * t * total)
+    return np.asarray(2 * t * total)
+
+
+_MIDDLE = (np.arange(_STEPS // 2, _STEPS) + 0.5) / _STEPS
+_INVERSE: Reals = 1 / _MIDDLE
+_LOG_OF_MIDDLE: Reals = _artanh_series(np.where(np.sqrt(0.5) > _MIDDLE, 2 * _MIDDLE, _MIDDLE))
+_LOG_OF_MIDDLE = _LOG_OF_MIDDLE - np.where(np.sqrt(0.5) > _MIDDLE, _LN2_HIGH + _LN2_LOW, 0.0)
+
+
+def logarithm(x: Reals) -> Reals:
+    """The natural logarithm of numbers in (0, 1], within 4e-16 relative to 1, the same bits on every IEEE 754 machine.
+
+    x = m 2^e with m in [½, 1); ln m = ln c + ln(1 + r), c the middle of m's of 256 steps, r = m / c - 1 by its series.
+    """
+    m, e = np.frexp(x)
+    step = (m * _STEPS).astype(np.int32)
+    step -= _STEPS // 2
+    m *= _INVERSE[step]
+    m -= 1.0
+    total = np.multiply(m, -1 / 6)
+    for coefficient in (1 / 5, -1 / 4, 1 / 3, -1 / 2, 1.0):
+        total += coefficient
+        total *= m
+    total += e * _LN2_LOW
+    total += _LOG_OF_MIDDLE[step]
+    result: Reals = np.add(total, e * _LN2_HIGH)
     return result
 
 
 def log_losses(labels: ArrayLike, scores: Reals) -> Reals:
     """The log loss of each row, natural logarithm, scores clipped to [2^-52, 1 - 2^-52]."""
-    clipped = np.clip(scores, CLIP, 1 - CLIP)
-    chosen: Reals = np.where(np.asarray(labels) == 1, clipped, 1 - clipped)
-    return np.negative(logarithm(chosen))
+    chosen = np.where(np.asarray(labels) == 1, scores, 1 - scores)
+    return log_losses_of(chosen)
 
 
-def powers(x: Reals) -> list[Ints]:
-    """x, x² and x³ as integers, in units of `QUANTA`."""
-    return [fixed(each, quantum) for each, quantum in zip((x, x * x, x * x * x), QUANTA, strict=True)]
+def log_losses_of(chosen: Reals) -> Reals:
+    """The log loss of rows to whose true class the given probabilities were assigned."""
+    losses = logarithm(np.clip(chosen, CLIP, 1 - CLIP))
+    return np.negative(losses, out=losses)
 
 
-def fixed(x: Reals, quantum: int) -> Ints:
-    """Each number as an integer multiple of 2^-quantum, rounded half to even."""
-    return np.rint(x * 2.0**quantum).astype(np.int64)
+def powers(x: Reals, out: Reals) -> None:
+    """Write x, x² and x³ of numbers in [-1, 1], in units of 2^-36 and not yet rounded, into `out`, shape (3, n)."""
+    np.multiply(x, 2.0**QUANTUM, out=out[0])
+    np.multiply(out[0], x, out=out[1])
+    np.multiply(out[1], x, out=out[2])
+
+
+def whole(scaled: Reals) -> Reals:
+    """What is left after rounding, in units of 2^-66; the numbers themselves are rounded in place."""
+    rest = scaled.copy()
+    np.rint(scaled, out=scaled)
+    rest -= scaled
+    rest *= 2.0**FINE
+    return np.rint(rest, out=rest)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
+from headgate.gate import Form
 from headgate.verdict import NamedVerdict, Verdict, worst_of
 
 
@@ -14,15 +13,18 @@ class _Value(BaseModel):
 
 
 class Judgement(_Value):
-    """One gate in one slice; for a gap, one gate across one slice's groups, and its worst pair.
+    """One gate in one slice; for a gap or ratio, one gate across one slice's groups, and its worst pair.
 
     Attributes:
         gate: the gate's label in the policy.
-        slice: the label of the slice, or the columns whose groups a gap compares.
-        groups: the worst pair of a gap, else empty.
+        metric: what was measured, as the tally knows it; of a criterion of fairness, in the worst pair.
+        slice: the label of the slice, the columns whose groups are compared, or the name of a scenario.
+        groups: the worst pair of a gap or ratio, else empty.
+        form: the gate's form, which says what `value` is: the metric; its difference to the champion; that difference
+            as a share of the champion's value; a pair's difference; a pair's ratio; or the share of trials that failed.
         value, lower, upper: the estimate and its one-sided bounds, each at `alpha`; None if unknown or unbounded.
         n: rows the metric rests on.
-        limit: the number in the policy.
+        limit: the number in the policy; of a minimum with a maximum, the maximum.
         floor, ceiling: where that wants the value to be, ends included; None where it is free.
         p_harm: p-value of the claim that the limit is broken: the smallest alpha whose bound is outside it. 1 stands
             for anything above one half; None if nothing was tested.
@@ -36,7 +38,7 @@ class Judgement(_Value):
     metric: str
     slice: str
     groups: tuple[str, ...] = ()
-    form: Literal["limit", "champion", "gap"]
+    form: Form
     verdict: NamedVerdict
     reason: str
     value: float | None
@@ -60,17 +62,37 @@ class Omission(_Value):
     reason: str
 
 
+class Tested(_Value):
+    """The claims of harm about one gate in one place.
+
+    Attributes:
+        metrics: each is claimed to break the limit.
+        slice: as in the judgement.
+        groups: those that are compared, all pairs of them; a ratio in both directions. Where the slice says `within`,
+            only pairs that share that group. Empty for a single claim.
+        claims: how many claims these are.
+    """
+
+    gate: str
+    metrics: tuple[str, ...]
+    slice: str
+    groups: tuple[str, ...] = ()
+    claims: int
+
+
 class Judged(_Value):
     """All judgements about one candidate.
 
     Attributes:
         family: the number of claims of harm that Holm's correction covers: one per judgement, one per pair of a gap.
+        tested: the family itself, in the order of the judgements.
         alpha: the policy's error budget.
     """
 
     judgements: tuple[Judgement, ...]
     omitted: tuple[Omission, ...] = ()
     family: int
+    tested: tuple[Tested, ...] = ()
     alpha: float
 
     @property

@@ -50,7 +50,12 @@ def pinned(release: Release) -> dict[str, Digest]:
         "verdicts.json": evaluated.judged,
         "tally.json": evaluated.tally,
     }
-    return found if evaluated.serving is None else {**found, "serving.json": evaluated.serving}
+    measured = {
+        "serving.json": evaluated.serving,
+        "scenarios.toml": asked.scenarios,
+        "challenges.json": evaluated.challenges,
+    }
+    return found | {name: digest for name, digest in measured.items() if digest is not None}
 
 
 def unlike(expected: Mapping[str, Digest], found: Mapping[str, bytes]) -> tuple[str, ...]:

@@ -7,74 +7,31 @@ file, what was got and what is expected.
 
 from __future__ import annotations
 
-import re
+import math
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_serializer, model_validator
+from pydantic import Field, JsonValue, field_serializer, model_validator
 
 from headgate.canonical import canonical, digest_of
-
-MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What a model, a stage's alias and a role may be called. MLflow itself accepts newlines, NUL and `name@alias`."""
-
-RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
-
-Metric = Literal[
-    "accuracy",
-    "true_positive_rate",
-    "false_positive_rate",
-    "selection_rate",
-    "roc_auc",
-    "log_loss",
-    "brier_score",
-    "expected_calibration_error",
-    "latency_p99_ms",
-    "peak_memory_mib",
-]
-RESOURCES = ("latency_p99_ms", "peak_memory_mib")
-HIGHER_IS_BETTER = ("accuracy", "true_positive_rate", "roc_auc")
-LOWER_IS_BETTER = ("false_positive_rate", "log_loss", "brier_score", "expected_calibration_error", *RESOURCES)
-"""Of the selection rate neither is true."""
+from headgate.gate import Gate
+from headgate.metrics import Metric, Metrics, Task, metrics_of
+from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
 """The halts that a playbook must have an answer to."""
 
 
-def _plain_name(name: str) -> str:
-    if not MODEL_NAME.fullmatch(name):
-        raise ValueError(f"a name matches {MODEL_NAME.pattern}")
-    return name
-
-
-def _plain_alias(alias: str) -> str:
-    if RESERVED_ALIAS.fullmatch(alias) or "." in alias:
-        raise ValueError("MLflow reserves 'latest' and 'v<number>' and refuses dots: choose another alias")
-    return alias
-
-
-Name = Annotated[str, AfterValidator(_plain_name)]
-Alias = Annotated[str, AfterValidator(_plain_name), AfterValidator(_plain_alias)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, Field(min_length=1)]
-Slice = Text | Annotated[tuple[Text, ...], Field(min_length=1)]
-Slices = Annotated[tuple[Slice, ...], Field(min_length=1)]
-
-
-class Part(BaseModel):
-    """Base of every part of the policy: frozen, strict, no unknown keys, no NaN and no infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
 class About(Part):
     """Who the model is for: the head of its card.
 
-    Headgate's first form decides binary classifiers; the other tasks are refused, not half-supported.
+    Attributes:
+        task: binary (a score in [0, 1] of the label 1), multiclass (a score per class), regression (a number) or scored
+            (any number per row that a function of the policy makes).
     """
 
     name: Name
-    task: Literal["binary"]
+    task: Task
     owner: Text
     tier: Literal["low", "medium", "high"]
     purpose: Text
@@ -99,7 +56,9 @@ class Data(Part):
 
     Attributes:
         train, evaluate: CSV or Parquet files; a relative path is resolved against the model's folder.
-        label: the column of outcomes, 0 or 1.
+        label: the column of outcomes: 0 or 1; of a multiclass task the name of a class; of a regression a number.
+        classes: of a multiclass task: the names of its classes as text, in the order of the model's scores.
+        range: of a regression: every label and prediction must lie in it, ends included.
         id: the column that names a row's subject; it must be unique and must not be shared by the two tables.
         exclude: columns that are never features (an incumbent's score, an outcome known too late).
         slices: columns, and tuples of columns for intersections, over which everything is tallied.
@@ -115,11 +74,13 @@ class Data(Part):
     train: Text
     evaluate: Text
     label: Text
+    classes: Annotated[tuple[Text, ...], Field(min_length=2, max_length=50)] | None = None
+    range: Range | None = None
     id: Text
     time: str | None = None
     exclude: tuple[str, ...] = ()
     slices: Slices
-    bands: dict[str, Band] = {}
+    bands: dict[str, Band] = Field(default={})
     training_suite: Text = "training.json"
     evaluation_suite: Text = "evaluation.json"
     min_rows: Annotated[int, Field(ge=1)] = 1000
@@ -141,7 +102,7 @@ class Train(Part):
 
     estimator: str | None = None
     entrypoint: str | None = None
-    params: dict[str, bool | int | float | str] = {}
+    params: dict[str, bool | int | float | str] = Field(default={})
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     trusted_types: tuple[str, ...] = ()
     unsafe_pickle: bool = False
@@ -164,67 +125,34 @@ class Confidence(Part):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
 
-class Gate(Part):
-    """One requirement. It has exactly one form:
-
-    - a limit: `min` or `max`;
-    - against the champion, paired on the same rows: `against = "champion"` and `max_decrease` or `max_increase`
-      (the non-inferiority margin, absolute);
-    - a gap: `gap_across` (each column, all pairs of its groups) and `max`.
+class Score(Part):
+    """Of a scored task: a number per row, whose mean is the metric `mean_score`.
 
     Attributes:
-        slices: where it must hold: absent for all rows, `"each"` for every slice of `[data]`, or a list of slices.
-        without_champion: what a comparison means for a model's first release. `"error"` (default) refuses;
-            `"omit"` records that the gate was not judged because nothing was live yet.
-        why: the reason a reviewer should read; owner: who answers when it fails; playbook: which steps come next.
+        function: `package.module:function`, called with rows and predictions.
+        range: where every score lies; a row with a score outside is invalid.
+        better: whether a higher or a lower score is better.
     """
 
-    metric: Metric
-    name: Name | None = None
-    min: float | None = None
-    max: float | None = None
-    against: Literal["champion"] | None = None
-    max_decrease: Annotated[float, Field(ge=0)] | None = None
-    max_increase: Annotated[float, Field(ge=0)] | None = None
-    gap_across: Slices = ()
-    slices: Literal["each"] | Slices | None = None
-    without_champion: Literal["error", "omit"] = "error"
-    why: str = ""
-    owner: str | None = None
-    playbook: Name | None = None
+    function: Function
+    range: Range
+    better: Literal["higher", "lower"]
 
     @property
-    def form(self) -> Literal["limit", "champion", "gap"]:
-        """Which of the three forms the gate has."""
-        if self.against is not None:
-            return "champion"
-        return "gap" if self.gap_across else "limit"
+    def metric(self) -> Metric:
+        """What a gate can demand."""
+        return Metric("mean_score", self.better, *self.range)
+
+
+class Custom(Score):
+    """A metric of one's own: the mean of a number per row."""
+
+    name: Name
 
     @property
-    def label(self) -> str:
-        """The gate's name, or one made of its metric and form; unique within a policy."""
-        if self.name is not None:
-            return self.name
-        form = {"champion": "-against-champion", "gap": "-gap", "limit": ""}[self.form]
-        return self.metric.replace("_", "-") + form
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Gate:
-        given = {k for k in ("min", "max", "max_decrease", "max_increase") if getattr(self, k) is not None}
-        allowed = {"limit": {"min", "max"}, "champion": {"max_decrease", "max_increase"}, "gap": {"max"}}[self.form]
-        if len(given) != 1 or not given <= allowed:
-            raise ValueError(
-                f"a gate of form '{self.form}' needs exactly one of {sorted(allowed)}, got {sorted(given)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _whole_model_only(self) -> Gate:
-        if self.metric in RESOURCES and (self.slices is not None or self.form != "limit"):
-            raise ValueError(f"{self.metric} belongs to the whole model: give a limit and no slices")
-        if self.form == "gap" and self.slices is not None:
-            raise ValueError("a gap names its groups in gap_across: leave slices out")
-        return self
+    def metric(self) -> Metric:
+        """What a gate can demand."""
+        return Metric(self.name, self.better, *self.range)
 
 
 class Serving(Part):
@@ -242,12 +170,32 @@ class Approval(Part):
     expires_hours: Annotated[float, Field(gt=0, le=8784)] = 72
 
 
+class Waivers(Part):
+    """Which gates people may except from their verdict. Without this part, none.
+
+    Attributes:
+        roles: how many people sign in each role, at least two together.
+        max_days: the latest last day of a waiver, counted from the day of its text.
+        gates: the labels of the gates that may be waived. The data gate never may, nor what could not be measured.
+    """
+
+    roles: Annotated[dict[Name, Annotated[int, Field(ge=1, le=20)]], Field(min_length=1)]
+    max_days: Annotated[int, Field(ge=1, le=365)]
+    gates: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _two_people(self) -> Waivers:
+        if sum(self.roles.values()) < 2:
+            raise ValueError("nobody waives a gate alone: ask for at least two people")
+        return self
+
+
 class Stage(Part):
     """One step of the rollout. Only the alias of the last stage is moved so far; see ARCHITECTURE.md."""
 
     name: Name
     alias: Alias
-    audience: dict[str, tuple[str, ...]] = {}
+    audience: dict[str, tuple[str, ...]] = Field(default={})
     share: Share = 1.0
     soak_minutes: Annotated[float, Field(ge=0)] = 0
     min_requests: Annotated[int, Field(ge=0)] = 0
@@ -275,12 +223,26 @@ class Policy(Part):
     train: Train
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     confidence: Confidence = Confidence()
+    score: Score | None = None
+    metric: tuple[Custom, ...] = ()
     gate: Annotated[tuple[Gate, ...], Field(min_length=1)]
     serving: Serving = Serving()
     approval: Approval
+    # Left out where it is absent: a policy without waivers keeps the digest that it had before there were any.
+    waivers: Annotated[Waivers | None, Field(exclude_if=lambda part: part is None)] = None
     rollout: Rollout
     renewal: Renewal
     playbook: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1)]]
+
+    @property
+    def metrics(self) -> Metrics:
+        """Every metric that a gate without `class` may name, with its better side and its range."""
+        return known_metrics(self.model, self.data, self.score, self.metric)
+
+    @property
+    def scenarios(self) -> str | None:
+        """The file of scenarios that a gate names, in the model's folder; None if no gate does."""
+        return next((gate.scenarios for gate in self.gate if gate.scenarios is not None), None)
 
     @property
     def alias(self) -> str:
@@ -291,3 +253,10 @@ class Policy(Part):
     def digest(self) -> str:
         """The digest of the policy's content, whatever its comments and layout."""
         return digest_of(canonical(self.model_dump(mode="json")))
+
+
+def known_metrics(about: About, data: Data, score: Score | None, own: tuple[Custom, ...]) -> Metrics:
+    """The metrics of a policy, from the parts that determine them."""
+    width = data.range[1] - data.range[0] if data.range else math.inf
+    declared = [*([score] if score else []), *own]
+    return metrics_of(about.task, width=width, own=[part.metric for part in declared])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from headgate.records import ApprovalRequested, Evaluated, PromotionStarted, Registered, Validated
@@ -31,23 +32,47 @@ class Seen:
 
 
 def refusals(
-    state: State, release: Release, alias: str, seen: Seen, objections: Mapping[str, Sequence[str]]
+    state: State,
+    release: Release,
+    alias: str,
+    seen: Seen,
+    objections: Mapping[str, Sequence[str]],
+    waivers: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Everything that forbids moving `alias` to the release's version; empty means go.
 
     Args:
         objections: per approver, why their approval does not count any more (`approval.objections`); an approver
             against whom nothing is said has an empty entry, else nobody looked.
+        waivers: the same per waiver that the release uses, by its slot (`waiver.still`).
     """
-    return (*_of_evidence(release), *_of_people(release, objections), *_of_aliases(state, release, alias, seen))
+    return (
+        *_of_evidence(release),
+        *_of_waivers(state, release, waivers),
+        *_of_people(release, objections),
+        *_of_aliases(state, release, alias, seen),
+    )
 
 
 def _of_evidence(release: Release) -> Iterator[str]:
     if not release.is_open:
         yield f"the release is {release.stage}; expected one that is open"
-    for what, record in (("data", release.find(Validated)), ("gates", release.find(Evaluated))):
-        if record is None or record.verdict is not Verdict.PASS:
-            yield f"the {what} say {record.verdict.name if record else 'nothing'}; expected PASS"
+    data, gates = release.find(Validated), release.find(Evaluated)
+    said = {"data": data.verdict if data else None, "gates": gates.standing if gates else None}
+    for what, verdict in said.items():
+        if verdict is not Verdict.PASS:
+            yield f"the {what} say {'nothing' if verdict is None else verdict.name}; expected PASS"
+
+
+def _of_waivers(state: State, release: Release, waivers: Mapping[int, Sequence[str]]) -> Iterator[str]:
+    for waiver in release.waivers:
+        name = f"the waiver of {waiver.record.gate} (slot {waiver.seq})"
+        stands = state.waivers.get(waiver.seq)
+        if stands is None or stands.revoked is not None:
+            yield f"{name} {'is not in the ledger' if stands is None else f'was revoked in slot {stands.revoked}'}"
+        if waiver.seq not in waivers:
+            yield f"{name} was not looked at again"
+        yield from (f"{name} does not count: {reason}" for reason in waivers.get(waiver.seq, ()))
 
 
 def _of_people(release: Release, objections: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -6,13 +6,14 @@ A record names by digest everything that it relied on. A new kind of entry is a 
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headgate.entry import Digest, moment
 from headgate.errors import Tampered
-from headgate.verdict import NamedVerdict
+from headgate.verdict import NamedVerdict, Verdict
 
 
 def _real_time(text: str) -> str:
@@ -56,6 +57,7 @@ class Requested(Record):
     training: str
     evaluation: str
     champion: int | None
+    scenarios: Digest | None = None
 
 
 class Snapshot(Record):
@@ -91,13 +93,32 @@ class Registered(Record):
 
 
 class Evaluated(Record):
-    """The gates' verdict, the judgements (a `Judged`) and the evidence that they were computed from."""
+    """The gates' verdict, the judgements (a `Judged`) and the evidence that they were computed from.
+
+    Attributes:
+        waived: the slots of the waivers that were applied, ascending. They change neither verdict nor judgements.
+        unwaived: the worst verdict that no waiver covers; None if no waiver was applied.
+    """
 
     verdict: NamedVerdict
     judged: Digest
     tally: Digest
     serving: Digest | None
     champion: int | None
+    challenges: Digest | None = None
+    waived: tuple[int, ...] = ()
+    unwaived: NamedVerdict | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Evaluated:
+        if (self.unwaived is None) != (self.waived == ()):
+            raise ValueError("waived and unwaived are given together or not at all")
+        return self
+
+    @property
+    def standing(self) -> Verdict:
+        """What the release goes on with: the verdict, or what the waivers leave of it."""
+        return self.verdict if self.unwaived is None else self.unwaived
 
 
 class Packaged(Record):
@@ -159,6 +180,51 @@ class PromotionUndone(Record):
     why: str
 
 
+class Signatory(Record):
+    """Who signed a waiver: in which role, and with which key."""
+
+    role: str
+    person: str
+    key: str
+
+
+class Waived(Record):
+    """People except one gate from its verdict, by a signature each. It belongs to no release.
+
+    Attributes:
+        slice: the one slice it is about; None for the whole gate.
+        covers: the worst verdict that it excuses. What could not be measured (ERROR), nobody can excuse.
+        until: the last day on which it counts, in UTC.
+        policy, policy_file: the policy that it is an exception from.
+        signatures: in the order of `people`.
+    """
+
+    gate: str
+    slice: str | None
+    covers: Literal["INCONCLUSIVE", "FAIL"]
+    reason: str
+    until: date
+    policy: Digest
+    policy_file: Digest
+    people: Annotated[tuple[Signatory, ...], Field(min_length=2)]
+    statement: Digest
+    signatures: Annotated[tuple[Digest, ...], Field(min_length=2)]
+    signers: Digest
+
+
+class WaiverRevoked(Record):
+    """A person took a waiver back, by a signature. `waiver` is its slot. From here on it is never used again."""
+
+    waiver: int
+    role: str
+    person: str
+    key: str
+    reason: str
+    statement: Digest
+    signature: Digest
+    signers: Digest
+
+
 class Failure(Record):
     """One thing that failed, with its arithmetic."""
 
@@ -194,6 +260,8 @@ RECORDS: dict[str, type[Record]] = {
     "promoted": Promoted,
     "promotion_undone": PromotionUndone,
     "halted": Halted,
+    "waived": Waived,
+    "waiver_revoked": WaiverRevoked,
 }
 """The kinds of entry. An entry of another kind was not written by this code, and no state is derived from it."""
 
@@ -221,8 +289,9 @@ def relied_on(record: Record) -> tuple[Digest, ...]:
     no evidence.
     """
     hints = get_type_hints(type(record), include_extras=True)
-    found = (value for name, value in record if hints[name] in (Digest, Digest | None))
-    return tuple(dict.fromkeys(digest for digest in found if digest is not None))
+    one = (value for name, value in record if hints[name] in (Digest, Digest | None) and value is not None)
+    several = record.signatures if isinstance(record, Waived) else ()
+    return tuple(dict.fromkeys((*one, *several)))
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Literal, TypeVar
 
+from headgate.entry import moment
 from headgate.errors import BadInput
 from headgate.records import (
     ApprovalRequested,
@@ -21,6 +23,7 @@ from headgate.records import (
     Snapshot,
     Trained,
     Validated,
+    Waived,
 )
 from headgate.verdict import Verdict
 
@@ -50,13 +53,40 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A recorded waiver: the slot and time of its record, and the slot of its revocation, if there is one."""
+
+    seq: int
+    time: str
+    record: Waived
+    revoked: int | None = None
+
+    def stands(self, at: str) -> bool:
+        """Whether it is neither revoked nor over at a time of the ledger; its last day, in UTC, belongs to it."""
+        return self.revoked is None and moment(at).astimezone(UTC).date() <= self.record.until
+
+    def told(self) -> str:
+        """What it excuses, until when, who signed it and why, in one line."""
+        said = self.record
+        people = " and ".join(f"{p.person} as {p.role}" for p in said.people)
+        where = "" if said.slice is None else f" in {said.slice}"
+        terms = f"up to {said.covers}, until {said.until}, by {people} (slot {self.seq})"
+        return f"{said.gate}{where}, {terms}: {said.reason}"
+
+
+@dataclass(frozen=True)
 class Release:
-    """One attempt to take one candidate through every step."""
+    """One attempt to take one candidate through every step.
+
+    Attributes:
+        waivers: those that its gates were judged with, as they stood then.
+    """
 
     id: str
     opened: str
     taken: tuple[Record, ...]
     answers: tuple[Answer, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
     halted: Halted | None = None
     started: PromotionStarted | None = None
     promoted: Promoted | None = None
@@ -106,9 +136,10 @@ class Release:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the data gate, the gates or a person said anything but yes."""
-        verdicts = [record.verdict for record in self.taken if isinstance(record, (Validated, Evaluated))]
-        return self.is_rejected or any(verdict is not Verdict.PASS for verdict in verdicts)
+        """Whether the data gate, the gates or a person said anything but yes, and no waiver excuses it."""
+        data = [record.verdict for record in self.taken if isinstance(record, Validated)]
+        gates = [record.standing for record in self.taken if isinstance(record, Evaluated)]
+        return self.is_rejected or any(verdict is not Verdict.PASS for verdict in (*data, *gates))
 
     @property
     def stage(self) -> Stage:

@@ -18,9 +18,6 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-MIN_CLASS_ROWS = 30
-"""Fewer rows of a class decide nothing: the least that a policy may demand of a group (`min_slice_rows`)."""
-
 SHOWN = 10
 """How many names a reason lists before it only counts the rest."""
 
@@ -143,21 +140,6 @@ def shared_content(training: Codes, evaluation: Codes, limit: float) -> Finding:
         f"at most {100 * limit:.3g} may be"
     )
     return Finding(check="shared_content", table="both", verdict=verdict, reason=reason, rows=shared)
-
-
-def label_values(values: Floats, column: str, table: Table) -> Finding:
-    """FAIL if a label is missing or neither 0 nor 1, ERROR if a class is absent, INCONCLUSIVE if a class is tiny."""
-    missing = int(np.isnan(values).sum())
-    zeros, ones = int((values == 0).sum()), int((values == 1).sum())
-    other = len(values) - missing - zeros - ones
-    fewest = min(zeros, ones)
-    few = Verdict.ERROR if fewest == 0 else Verdict.INCONCLUSIVE
-    verdict = Verdict.FAIL if missing or other else few if fewest < MIN_CLASS_ROWS else Verdict.PASS
-    reason = (
-        f"{len(values):,} labels: {zeros:,} are 0, {ones:,} are 1, {other:,} are anything else, {missing:,} are "
-        f"missing; only 0 and 1 may be, at least {MIN_CLASS_ROWS} of each"
-    )
-    return Finding(check="label", table=table, verdict=verdict, reason=reason, column=column, rows=missing + other)
 
 
 def leaks(areas: Mapping[str, float], limit: float) -> tuple[Finding, ...]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import quote
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headgate.errors import BadInput
 from headgate.policy import Band
@@ -32,30 +32,65 @@ _RESERVED = frozenset("%&=~")
 _LONGEST = 80
 _ABSENT = frozenset({"nan", "<NA>", "NaT"})
 
-Members = NDArray[np.intp]
+
+@dataclass(frozen=True)
+class Column:
+    """The groups of some rows by one column.
+
+    Attributes:
+        parts: each group as it stands in labels, such as `sex=female`, sorted and distinct.
+        codes: int32 (n,), the place in `parts` of each row's group.
+    """
+
+    parts: tuple[str, ...]
+    codes: NDArray[np.int32]
 
 
-def memberships(columns: Mapping[str, Sequence[object]], slices: Sequence[str | tuple[str, ...]]) -> dict[str, Members]:
-    """The rows of every slice: its label, and the ascending numbers of its rows.
+def column(name: str, values: Sequence[object], codes: ArrayLike | None = None) -> Column:
+    """The groups of a column.
 
     Args:
-        columns: the slice columns, all of one length; None, NaN and blank text go to the group "missing".
-        slices: names of columns, and tuples of names for intersections.
-
-    Returns:
-        `all` first, then each slice's groups in the order of their labels; only groups that have rows.
+        values: each row's value; None, NaN and blank text go to the group "missing". With `codes`: distinct values.
+        codes: int (n,), each row's place in `values`; -1 is missing. This is how Arrow and pandas hold categories,
+            and it costs nothing per row in Python.
 
     Raises:
-        BadInput: no columns, lengths that differ, a column that is not there, or more than `MAX_GROUPS` groups.
+        BadInput: more than `MAX_GROUPS` groups.
     """
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) != 1:
-        raise _bad("the slice columns", f"lengths {sorted(lengths)}", "one or more columns of one length")
-    found: dict[str, Members] = {ALL: np.arange(lengths.pop(), dtype=np.intp)}
-    coded = {name: _coded(name, _column(columns, name)) for name in _names(slices)}
-    for names in map(as_tuple, slices):
-        found |= _groups(names, [coded[name] for name in names])
-    return found
+    if codes is None:
+        seen: dict[Hashable, int] = {}
+        codes = np.fromiter((seen.setdefault(v, len(seen)) for v in values), np.int64, len(values))
+        values = list(seen)
+    given = np.asarray(codes)
+    absent = [None] if given.size and given.min() < 0 else []
+    spelled = [f"{escaped(name)}={_value(v)}" for v in (*values, *absent)]
+    present = np.bincount(np.where(given < 0, len(values), given), minlength=len(spelled)) > 0
+    parts = sorted({part for part, there in zip(spelled, present, strict=True) if there})
+    _limit(name, len(parts))
+    place = {part: i for i, part in enumerate(parts)}
+    places = np.array([place.get(part, 0) for part in spelled] or [0], dtype=np.int32)
+    return Column(tuple(parts), places[given])  # -1 takes the last place, which is the missing value's
+
+
+def columns_from(table: Mapping[str, Sequence[object]]) -> dict[str, Column]:
+    """The groups of every column of a table, its values as Python objects."""
+    return {name: column(name, values) for name, values in table.items()}
+
+
+def combined(columns: Sequence[Column]) -> Column:
+    """The groups of an intersection; only groups that have rows.
+
+    Raises:
+        BadInput: more than `MAX_GROUPS` groups.
+    """
+    code = np.zeros(len(columns[0].codes), dtype=np.int64)
+    for each in columns:
+        code = code * len(each.parts) + each.codes
+    present, codes = np.unique(code, return_inverse=True)
+    _limit("an intersection", len(present))
+    places = np.unravel_index(present, [len(each.parts) for each in columns])
+    chosen = zip(*([each.parts[i] for i in at] for each, at in zip(columns, places, strict=True)), strict=True)
+    return Column(tuple(" & ".join(parts) for parts in chosen), codes.astype(np.int32))
 
 
 def as_tuple(slice_: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -78,17 +113,19 @@ def groups_of(slice_: str | tuple[str, ...], labels: Iterable[str]) -> tuple[str
     return tuple(label for label in labels if set(columns_of(label)) == wanted)
 
 
-def banded(values: Iterable[object], band: Band) -> list[str]:
-    """The band of each number: `under 18`, `18 to under 30`, `65 and over`, or `missing`.
+def banded(name: str, values: ArrayLike, band: Band) -> Column:
+    """The band of each number: `under 18`, `18 to under 30`, `65 and over`, or `missing` for NaN.
+
+    Args:
+        name: the slice column that is made.
+        values: shape (n,), numbers; None and blank text count as NaN.
 
     Raises:
         BadInput: a value that is no number.
     """
-    names = _band_names(band.edges)
-    return [
-        MISSING if (n := _number(value, band.column)) is None else names[bisect_right(band.edges, n)]
-        for value in values
-    ]
+    numbers = _numbers(values, band.column)
+    codes = np.searchsorted(np.array(band.edges), numbers, side="right")
+    return column(name, _band_names(band.edges), np.where(np.isnan(numbers), -1, codes))
 
 
 def escaped(text: str) -> str:
@@ -109,43 +146,11 @@ def _percent(character: str) -> str:
     return "%7E" if character == "~" else quote(character, safe="", errors="surrogatepass")
 
 
-def _names(slices: Sequence[str | tuple[str, ...]]) -> list[str]:
-    return list(dict.fromkeys(name for slice_ in slices for name in as_tuple(slice_)))
-
-
-def _column(columns: Mapping[str, Sequence[object]], name: str) -> Sequence[object]:
-    if name not in columns:
-        raise _bad(f"the slice column {name!r}", "no such column", f"one of {sorted(columns)}")
-    return columns[name]
-
-
-def _coded(name: str, values: Sequence[object]) -> tuple[list[str], Members]:
-    codes: dict[Hashable, int] = {}
-    raw = np.fromiter((codes.setdefault(v, len(codes)) for v in values), np.intp, len(values))
-    parts = [f"{escaped(name)}={_value(v)}" for v in codes]
-    kept = sorted(set(parts))
-    place = {part: i for i, part in enumerate(kept)}
-    _limit(name, len(kept))
-    return kept, np.array([place[part] for part in parts], dtype=np.intp)[raw]
-
-
 def _value(value: object) -> str:
     text = str(value)
     if value is None or not text.strip() or (not isinstance(value, str) and text in _ABSENT):
         return MISSING
     return escaped(text)
-
-
-def _groups(names: tuple[str, ...], coded: list[tuple[list[str], Members]]) -> dict[str, Members]:
-    code, radices = coded[0][1], [len(parts) for parts, _ in coded]
-    for radix, (_, more) in zip(radices[1:], coded[1:], strict=True):
-        code = code * radix + more
-    order = np.argsort(code, kind="stable")
-    present, starts = np.unique(code[order], return_index=True)
-    _limit(" & ".join(names), len(present))
-    places = np.unravel_index(present, radices)
-    labels = [" & ".join(parts[i] for (parts, _), i in zip(coded, at, strict=True)) for at in zip(*places, strict=True)]
-    return dict(zip(labels, np.split(order, starts[1:]), strict=True)) if labels else {}
 
 
 def _limit(name: str, groups: int) -> None:
@@ -159,14 +164,20 @@ def _band_names(edges: tuple[float, ...]) -> list[str]:
     return [f"under {shown[0]}", *inner, f"{shown[-1]} and over"]
 
 
-def _number(value: object, column: str) -> float | None:
+def _numbers(values: ArrayLike, column: str) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    return np.array([_number(value, column) for value in array.tolist()], dtype=np.float64)
+
+
+def _number(value: object, column: str) -> float:
     if _value(value) == MISSING:
-        return None
+        return math.nan
     try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+        return float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         raise _bad(f"the banded column {column!r}", repr(value), "numbers, or nothing") from None
-    return None if math.isnan(number) else number
 
 
 def _bad(subject: str, got: str, expected: str) -> BadInput:

@@ -13,6 +13,11 @@ The rules of a release, which `advance` enforces one entry at a time:
 6. A promotion starts only when every role has its quorum, one at a time per model, from the alias as it stands, which
    is the version that the gates compared with.
 7. A promotion ends in `promoted`, which moves the alias, or in `promotion_undone`, which does not.
+8. A waiver belongs to no release. It is recorded once, before its last day has ended, by people and with keys that are
+   all different. It is revoked at most once, and then it is never used again.
+9. Gates that did not pass let a release go on only by waivers that `evaluated` names: each stands that day, under the
+   release's policy, and is not signed by whoever asked for the release. Each must still stand when a promotion starts.
+   ERROR stays ERROR, whatever is waived.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """
@@ -36,9 +41,12 @@ from headgate.records import (
     Record,
     Registered,
     Requested,
+    Waived,
+    WaiverRevoked,
     record_of,
 )
-from headgate.release import STEPS, Answer, Release
+from headgate.release import STEPS, Answer, Release, Waiver
+from headgate.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,14 @@ class State:
         releases: all of them by name, oldest first.
         aliases: the version that each alias of the model points to, as decided here.
         intention: the open promotion, if any.
+        waivers: all that were ever recorded, by their slots.
     """
 
     model: str
     releases: Mapping[str, Release] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
     intention: Intention | None = None
+    waivers: Mapping[int, Waiver] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
         """The release called `name`.
@@ -107,13 +117,18 @@ def advance(state: State, entry: Entry) -> State:
     record = record_of(entry.kind, dict(entry.body))
     if isinstance(record, Requested):
         return _open(state, entry, record)
+    if isinstance(record, (Waived, WaiverRevoked)):
+        _demand(entry.release is None, entry, "an entry of no release")
+        return _waive(state, entry, record) if isinstance(record, Waived) else _revoke(state, entry, record)
     release = state.releases.get(entry.release or "")
     _demand(release is not None and release.is_open, entry, "an entry of an open release")
     assert release is not None  # noqa: S101 - demanded above
     if isinstance(record, Registered):
         _demand(state.maker(record.version) is None, entry, "a version that no other release registered")
     if isinstance(record, STEPS):
-        return _with(state, _take(release, entry, record))
+        taken = _take(release, entry, record)
+        used = _used(state, release, entry, record) if isinstance(record, Evaluated) else release.waivers
+        return _with(state, replace(taken, waivers=used))
     return _decide(state, release, entry, record)
 
 
@@ -156,6 +171,8 @@ def _answer(release: Release, entry: Entry, record: Approved) -> Release:
 def _begin(state: State, release: Release, entry: Entry, record: PromotionStarted) -> State:
     _demand(state.intention is None, entry, "no other open promotion")
     _demand(release.stage == "approved", entry, "a complete quorum and no rejection")
+    still = all(state.waivers[waiver.seq].stands(entry.time) for waiver in release.waivers)
+    _demand(still, entry, "waivers that still stand")
     _demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
     _demand(record.old == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
     _demand(record.new == release.step(Registered).version, entry, "the version that the release registered")
@@ -186,6 +203,40 @@ def _settled(state: State, release: Release, entry: Entry, started: int) -> Prom
     _demand(ours, entry, "the open promotion of this release")
     assert intention is not None  # noqa: S101 - demanded above
     return intention.record
+
+
+def _waive(state: State, entry: Entry, record: Waived) -> State:
+    waiver = Waiver(entry.seq, entry.time, record)
+    _demand(waiver.stands(entry.time), entry, "a last day that has not ended")
+    _demand(record.statement not in {w.record.statement for w in state.waivers.values()}, entry, "a new waiver")
+    for what, values in (
+        ("people", [p.person.casefold() for p in record.people]),
+        ("keys", [p.key for p in record.people]),
+    ):
+        _demand(len(set(values)) == len(values), entry, f"{what} that are all different")
+    _demand(len(record.signatures) == len(record.people), entry, "one signature per person")
+    return replace(state, waivers={**state.waivers, entry.seq: waiver})
+
+
+def _revoke(state: State, entry: Entry, record: WaiverRevoked) -> State:
+    waiver = state.waivers.get(record.waiver)
+    _demand(waiver is not None and waiver.revoked is None, entry, "a waiver that is not revoked yet")
+    assert waiver is not None  # noqa: S101 - demanded above
+    return replace(state, waivers={**state.waivers, waiver.seq: replace(waiver, revoked=entry.seq)})
+
+
+def _used(state: State, release: Release, entry: Entry, record: Evaluated) -> tuple[Waiver, ...]:
+    known = set(record.waived) <= set(state.waivers)
+    _demand(known and list(record.waived) == sorted(set(record.waived)), entry, "recorded waivers, ascending")
+    used = tuple(state.waivers[slot] for slot in record.waived)
+    asked = release.step(Requested)
+    _demand(all(w.stands(entry.time) for w in used), entry, "waivers that are neither revoked nor over")
+    _demand(all(w.record.policy == asked.policy for w in used), entry, "waivers under the release's policy")
+    signed = {p.person.casefold() for w in used for p in w.record.people}
+    _demand(asked.requester.casefold() not in signed, entry, "waivers by others than who asked for the release")
+    _demand(record.standing <= record.verdict, entry, "a standing that is no worse than the verdict")
+    _demand(record.verdict is not Verdict.ERROR or record.standing is Verdict.ERROR, entry, "ERROR left as it is")
+    return used
 
 
 def _with(state: State, release: Release) -> State:

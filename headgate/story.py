@@ -30,7 +30,7 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Validated: lambda x: f"data {x.verdict.name}",
     r.Trained: lambda x: f"fitted on {len(x.features)} features in {x.seconds:.1f} s, stored as {x.format}",
     r.Registered: lambda x: f"version {x.version} in MLflow, {len(x.files)} files digested",
-    r.Evaluated: lambda x: f"gates {x.verdict.name}; compared with {_version(x.champion)}",
+    r.Evaluated: lambda x: f"gates {x.verdict.name}{_waivers(x)}; compared with {_version(x.champion)}",
     r.Packaged: lambda x: f"package {_short(x.package)}",
     r.ApprovalRequested: lambda x: f"needs {_quorum(x.roles)} until {x.expires}",
     r.Approved: lambda x: f"{x.person} agreed as {x.role}, key {x.key[:19]}…",
@@ -39,7 +39,17 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
     r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
     r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
+    r.Waived: lambda x: (
+        f"gate {x.gate}{'' if x.slice is None else f' in {x.slice}'} waived up to {x.covers} until {x.until} by "
+        f"{' and '.join(f'{p.person} as {p.role}' for p in x.people)}: {x.reason}"
+    ),
+    r.WaiverRevoked: lambda x: f"{x.person} as {x.role} revoked the waiver of slot {x.waiver}: {x.reason}",
 }
+
+
+def _waivers(record: r.Evaluated) -> str:
+    slots = ", ".join(map(str, record.waived))
+    return f", {record.standing.name} with the waivers of slots {slots}" if slots else ""
 
 
 def _quorum(roles: dict[str, int]) -> str:

@@ -6,58 +6,86 @@ Every number is an integer, so that tallies of partitions merge to the same byte
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from headgate import grid
+from headgate import binary, grid, multiclass, regression
+from headgate.accumulator import Accumulator
+from headgate.batch import Batch, demanded
 from headgate.canonical import canonical, digest_of, parse
-from headgate.counts import Counts
+from headgate.consistency import demand_consistent
+from headgate.contribution import Contribution
+from headgate.crossing import Array, crossings
 from headgate.errors import BadInput
-from headgate.grid import Ints, Reals
-from headgate.slices import ALL, columns_of
+from headgate.grid import Reals
+from headgate.metrics import Task
+from headgate.numerals import from_text, to_text
+from headgate.scheme import Scheme
+from headgate.slices import ALL, MAX_GROUPS, columns_of, escaped
 
-FORMAT = "headgate.tally/1"
+FORMAT = "headgate.tally/2"
 
 NO_ROW, DIFFERING = 2.0, -1.0
 """In `Tally.ties`, for a bin without rows and for one with two or more different scores."""
 
-_Where = NDArray[np.intp]
+_CONTRIBUTIONS: Mapping[Task, Callable[[Scheme, Batch], Contribution]] = {
+    "binary": binary.contribution,
+    "multiclass": multiclass.contribution,
+    "regression": regression.contribution,
+    "scored": regression.scored,
+}
+
+
+class Size(NamedTuple):
+    """How many rows a slice has, and how many of them could not be measured."""
+
+    rows: int
+    invalid: int
+
+    @property
+    def valid(self) -> int:
+        """The rows that were measured."""
+        return self.rows - self.invalid
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Sufficient statistics of binary predictions, per slice; two are equal if their bytes are.
+    """Sufficient statistics of predictions, per slice; two are equal if their bytes are.
 
     Attributes:
-        threshold: a row's decision is 1 if its score >= threshold.
-        has_champion: whether the champion scored the same rows.
-        ties: float64 (models, grid.BINS), over all rows: the only score of a bin, or `NO_ROW`, or `DIFFERING`. In a
-            bin with one score, ties are real; in another, the order within the bin is unknown.
-        slices: label -> counts, `all` among them. Each slice's groups hold every row exactly once.
+        scheme: what was tallied, and the shapes of the arrays.
+        labels: the slices: `all` first, the others sorted. Each slice's groups hold every row exactly once.
+        arrays: by name, the numbers of all slices: the first axis is that of `labels`. `rows` and `invalid` are the
+            sizes; then those of `scheme.counts` (int64) and of `scheme.sums` (Python integers, which never overflow).
+        ties: of a binary task: float64 (models, grid.BINS), over all rows: the only score of a bin, or `NO_ROW`, or
+            `DIFFERING`. In a bin with one score, ties are real; in another, the order within the bin is unknown.
 
     Raises:
         BadInput: groups that do not add up to all rows, e.g. after merging tallies of different slices.
     """
 
-    threshold: float
-    has_champion: bool
+    scheme: Scheme
+    labels: tuple[str, ...]
+    arrays: Mapping[str, Array]
     ties: Reals
-    slices: Mapping[str, Counts]
 
     def __post_init__(self) -> None:
-        """Demand that every slice holds every row."""
-        totals: Counter[tuple[str, ...]] = Counter()
-        for label, counts in self.slices.items():
-            totals[columns_of(label)] += counts.rows
-        wrong = {" & ".join(k) or ALL: v for k, v in totals.items() if ALL not in self.slices or v != totals[()]}
-        if wrong or not totals:
-            raise _bad(f"rows per slice {wrong}", "every row in `all` and in one group of each slice")
+        """Demand that the groups of every slice add up to all rows, in every number."""
+        groups: dict[tuple[str, ...], list[int]] = {tuple(map(escaped, columns)): [] for columns in self.scheme.slices}
+        for place, label in enumerate(self.labels[1:], start=1):
+            groups.setdefault(columns_of(label), []).append(place)
+        if self.labels[:1] != (ALL,) or len(groups) != len(self.scheme.slices):
+            raise _bad(f"slices {sorted(groups)}", f"`all` and {list(self.scheme.slices)}")
+        for columns, places in groups.items():
+            if len(places) > MAX_GROUPS:
+                raise _bad(f"{len(places)} groups of {columns}", f"at most {MAX_GROUPS}")
+            wrong = [name for name, a in self.arrays.items() if not (a[places].sum(axis=0) == a[0]).all()]
+            if wrong:
+                raise _bad(f"{wrong} of {columns} that differ from all rows'", "groups that add up to all rows")
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same, to the byte."""
@@ -68,15 +96,34 @@ class Tally:
         return hash(self.to_bytes())
 
     @cached_property
+    def slices(self) -> Mapping[str, Size]:
+        """The size of every slice by its label."""
+        sizes = zip(self.arrays["rows"].tolist(), self.arrays["invalid"].tolist(), strict=True)
+        return {label: Size(*size) for label, size in zip(self.labels, sizes, strict=True)}
+
+    @cached_property
+    def place(self) -> Mapping[str, int]:
+        """Where a label's numbers stand on the first axis of the arrays."""
+        return {label: place for place, label in enumerate(self.labels)}
+
+    @property
+    def has_champion(self) -> bool:
+        """Whether the champion scored the same rows."""
+        return self.scheme.models == 2
+
+    @cached_property
     def digest(self) -> str:
         """The digest of the tally's bytes."""
         return digest_of(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON; see `Counts.to_plain`, and of the ties `bin:score` for each bin with one score."""
-        slices = {label: counts.to_plain() for label, counts in self.slices.items()}
-        head = {"format": FORMAT, "threshold": self.threshold, "has_champion": self.has_champion}
-        return canonical({**head, "ties": [_plain_ties(ties) for ties in self.ties], "slices": slices})
+        """Canonical JSON: the scheme; the ties, `bin:score` for each bin with one score; per slice, arrays as text."""
+        slices = {
+            label: {name: to_text(array[place]) for name, array in self.arrays.items()}
+            for place, label in enumerate(self.labels)
+        }
+        ties = [_plain_ties(each) for each in self.ties]
+        return canonical({"format": FORMAT, "scheme": self.scheme.to_plain(), "ties": ties, "slices": slices})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tally:
@@ -100,142 +147,73 @@ def merge(a: Tally, b: Tally) -> Tally:
     """The tally of the rows of both; associative and commutative. A group absent from one counts as zero there.
 
     Raises:
-        BadInput: different thresholds, slices, or only one with a champion.
+        BadInput: different schemes.
     """
-    for name in ("threshold", "has_champion"):
-        if getattr(a, name) != getattr(b, name):
-            raise _bad(f"{name} {getattr(a, name)} and {getattr(b, name)}", "partitions counted alike")
-    slices = dict(a.slices)
-    for label, counts in b.slices.items():
-        slices[label] = slices[label].plus(counts) if label in slices else counts
-    same = np.where(a.ties == b.ties, a.ties, DIFFERING)
-    ties = np.where(a.ties == NO_ROW, b.ties, np.where(b.ties == NO_ROW, a.ties, same))
-    return Tally(a.threshold, a.has_champion, ties, slices)
+    if a.scheme != b.scheme:
+        raise _bad(f"schemes {a.scheme.to_plain()} and {b.scheme.to_plain()}", "partitions counted alike")
+    labels = _ordered({*a.labels, *b.labels})
+    arrays = {name: _spread(a, labels, name) + _spread(b, labels, name) for name in a.arrays}
+    return Tally(a.scheme, labels, arrays, _same_ties(a.ties, b.ties))
 
 
-def count(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    memberships: Mapping[str, _Where],
-    threshold: float,
-    champion: ArrayLike | None = None,
-) -> Tally:
-    """The tally of some rows.
-
-    Args:
-        labels: shape (n,), 0 or 1; anything else makes the row invalid, and so does NaN.
-        scores: shape (n,), the candidate's probability of label 1; NaN, infinite or outside [0, 1] is invalid.
-        memberships: label -> row numbers, from `headgate.slices.memberships`.
-        threshold: the decision is 1 if score >= threshold.
-        champion: shape (n,), the champion's scores of the same rows; an invalid one makes the row invalid.
+def count(scheme: Scheme, batches: Batch | Iterable[Batch]) -> Tally:
+    """The tally of some rows, in one pass over batches; only one batch is held at a time.
 
     Raises:
-        BadInput: arrays that are not numbers of one length, row numbers out of range, a threshold outside [0, 1].
+        BadInput: no batch, or one that is not what the scheme demands.
     """
-    given = [labels, scores] if champion is None else [labels, scores, champion]
-    y, *models = _columns(given)
-    if not 0 <= threshold <= 1:
-        raise _bad(f"threshold {threshold}", "a number in [0, 1]")
-    if any(w.size and (w.min() < 0 or w.max() >= len(y)) for w in memberships.values()):
-        raise _bad("row numbers out of range", f"numbers below {len(y)}")
-    rows = _rows(y, models, float(threshold))
-    slices = {label: _counts(rows, where) for label, where in memberships.items()}
-    return Tally(float(threshold), champion is not None, np.stack([_ties(rows, m) for m in range(len(models))]), slices)
+    if isinstance(batches, Batch):
+        return _counted(scheme, batches)
+    tallies = (_counted(scheme, batch) for batch in batches)
+    first = next(tallies, None)
+    if first is None:
+        raise _bad("no batch of rows", "one or more")
+    return reduce(merge, tallies, first)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    valid: NDArray[np.bool_]
-    scores: list[Reals]
-    cell: Ints
-    fine: list[Ints]
-    joint: Ints
-    decile: list[Ints]
-    squares: list[tuple[Reals, Reals]]
-    losses: Ints
+def _counted(scheme: Scheme, batch: Batch) -> Tally:
+    batch = demanded(scheme, batch)
+    groups = crossings(batch.columns, scheme.slices, batch.size, scheme.width)
+    sums = [Accumulator(scheme, crossing) for crossing in groups]
+    ties = np.full((scheme.models if scheme.task == "binary" else 0, grid.BINS), NO_ROW)
+    for start, part in batch.parts(grid.BATCH):
+        added = _CONTRIBUTIONS[scheme.task](scheme, part)
+        ties = _same_ties(ties, _ties(added))
+        for accumulator in sums:
+            accumulator.add(start, added)
+    slices = {label: arrays for accumulator in sums for label, arrays in accumulator.slices()}
+    labels = _ordered({ALL, *slices})
+    found = [slices.get(label) or scheme.zeros() for label in labels]
+    arrays = {name: np.stack([each[name] for each in found]) for name in found[0]}
+    return Tally(scheme, labels, arrays, ties)
 
 
-def _columns(given: list[ArrayLike]) -> list[Reals]:
-    arrays = [np.asarray(values) for values in given]
-    if any(a.dtype.kind not in "biuf" or a.ndim != 1 or a.shape != arrays[0].shape for a in arrays):
-        raise _bad(f"arrays {[f'{a.dtype}{list(a.shape)}' for a in arrays]}", "numbers, one per row")
-    return [a.astype(np.float64) for a in arrays]
+def _ordered(labels: set[str]) -> tuple[str, ...]:
+    return (ALL, *sorted(labels - {ALL}))
 
 
-def _rows(labels: Reals, models: list[Reals], threshold: float) -> _Rows:
-    valid = (labels == 0) | (labels == 1)
-    for scores in models:
-        valid &= (scores >= 0) & (scores <= 1)
-    y = np.where(valid, labels, 0).astype(np.int64)
-    models = [np.where(valid, scores, 0.0) + 0.0 for scores in models]
-    decisions = [(scores >= threshold).astype(np.int64) for scores in models]
-    bins = [grid.bins_of(scores) for scores in models]
-    coarse = [grid.COARSE_OF[b] for b in (bins if len(bins) == 2 else bins * 2)]
-    return _Rows(
-        valid=valid,
-        scores=models,
-        cell=4 * y + 2 * decisions[0] + (decisions[1] if len(models) == 2 else 0),
-        fine=[y * grid.BINS + b for b in bins],
-        joint=(y * grid.COARSE_BINS + coarse[0]) * grid.COARSE_BINS + coarse[1],
-        decile=[y * grid.CALIBRATION_BINS + grid.CALIBRATION_OF[b] for b in bins],
-        squares=[(_whole(s), _whole(s * s)) for s in models],
-        losses=_losses(y, models),
-    )
+def _spread(tally: Tally, labels: tuple[str, ...], name: str) -> Array:
+    """An array of a tally on the slices of a larger one."""
+    array = tally.arrays[name]
+    spread = np.zeros((len(labels), *array.shape[1:]), dtype=array.dtype)
+    if array.dtype == object:
+        spread[...] = 0
+    places = {label: place for place, label in enumerate(labels)}
+    spread[[places[label] for label in tally.labels]] = array
+    return spread
 
 
-def _whole(x: Reals) -> Reals:
-    # A float of a whole number below 2^53 is exact, and so are sums of a batch: bincount adds floats only.
-    return np.rint(x * 2.0**grid.SCORE_QUANTUM)
+def _ties(added: Contribution) -> Reals:
+    ties = np.full((len(added.scores), grid.BINS), NO_ROW)
+    for only, (scores, bins) in zip(ties, added.scores, strict=True):
+        only[bins] = scores  # the last one of a bin; a bin where another one differs from it is told next
+        only[bins[only[bins] != scores]] = DIFFERING
+    return ties
 
 
-def _losses(labels: Ints, models: list[Reals]) -> Ints:
-    columns: list[Ints] = []
-    for of in (grid.log_losses, lambda y, s: (s - y) * (s - y)):
-        each = [of(labels, scores) for scores in models]
-        for x in [*each, each[0] - each[1]] if len(each) == 2 else each:
-            columns += grid.powers(x)
-    return np.stack(columns, axis=1)
-
-
-def _counts(rows: _Rows, where: _Where) -> Counts:
-    good = where[rows.valid[where]]
-    size, two = 2 * grid.COARSE_BINS**2, len(rows.fine) == 2
-    joint = np.bincount(rows.joint[good], minlength=size) if two else np.zeros(size, dtype=np.int64)
-    histograms = np.stack([np.bincount(fine[good], minlength=2 * grid.BINS) for fine in rows.fine])
-    return Counts(
-        rows=len(where),
-        invalid=len(where) - len(good),
-        cells=np.bincount(rows.cell[good], minlength=8).reshape(2, 2, 2),
-        histograms=histograms.reshape(-1, 2, grid.BINS),
-        joint=joint.reshape(2, grid.COARSE_BINS, grid.COARSE_BINS),
-        calibration=_batched(good, lambda part: _calibration(rows, part), 40 * len(rows.fine)),
-        losses=_batched(good, lambda part: rows.losses[part].sum(axis=0), rows.losses.shape[1]),
-    )
-
-
-def _calibration(rows: _Rows, part: _Where) -> Ints:
-    sums = [
-        np.bincount(decile[part], weights=weights[part], minlength=20)
-        for decile, pair in zip(rows.decile, rows.squares, strict=True)
-        for weights in pair
-    ]
-    return np.stack(sums).reshape(-1, 2, 20).transpose(0, 2, 1).ravel().astype(np.int64)
-
-
-def _batched(where: _Where, add: Callable[[_Where], Ints], width: int) -> tuple[int, ...]:
-    total = [0] * width
-    for start in range(0, len(where), grid.BATCH):
-        part = add(where[start : start + grid.BATCH]).tolist()
-        total = [a + b for a, b in zip(total, part, strict=True)]
-    return tuple(total)
-
-
-def _ties(rows: _Rows, model: int) -> Reals:
-    scores, bins = rows.scores[model][rows.valid], rows.fine[model][rows.valid] % grid.BINS
-    low, high = np.full(grid.BINS, NO_ROW), np.full(grid.BINS, DIFFERING)
-    np.minimum.at(low, bins, scores)
-    np.maximum.at(high, bins, scores)
-    return np.where((low == high) | (low == NO_ROW), low, DIFFERING)
+def _same_ties(a: Reals, b: Reals) -> Reals:
+    same = np.where(a == b, a, DIFFERING)
+    return np.where(a == NO_ROW, b, np.where(b == NO_ROW, a, same))
 
 
 def _plain_ties(ties: Reals) -> str:
@@ -244,14 +222,23 @@ def _plain_ties(ties: Reals) -> str:
 
 
 def _from_plain(value: Any) -> Tally:
-    models = 2 if value["has_champion"] else 1
-    slices = {label: Counts.from_plain(plain, models) for label, plain in value["slices"].items()}
-    histograms = slices[ALL].histograms
-    ties = [_dense_ties(text, h) for text, h in zip(value["ties"], histograms, strict=True)]
-    return Tally(float(value["threshold"]), models == 2, np.stack(ties), slices)
+    scheme = Scheme.from_plain(value["scheme"])
+    labels = _ordered(set(value["slices"]))
+    arrays = {
+        name: np.stack([from_text(value["slices"][label][name], shape, exact=name in scheme.sums) for label in labels])
+        for name, shape in scheme.shapes.items()
+    }
+    demand_consistent(scheme, arrays)
+    ties = [_dense_ties(text, h) for text, h in zip(value["ties"], _histograms(scheme, arrays), strict=True)]
+    return Tally(scheme, labels, arrays, np.stack(ties) if ties else np.full((0, grid.BINS), NO_ROW))
 
 
-def _dense_ties(text: str, histogram: Ints) -> Reals:
+def _histograms(scheme: Scheme, arrays: Mapping[str, Array]) -> Array:
+    none: Array = np.zeros((0, 2, grid.BINS), dtype=np.int64)
+    return arrays["histogram"][0] if scheme.task == "binary" else none
+
+
+def _dense_ties(text: str, histogram: Array) -> Reals:
     ties = np.where(histogram.any(axis=0), DIFFERING, NO_ROW)
     for part in text.split():
         b, score = part.split(":")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from tallies import binary
 
 from headgate import sshsig
 from headgate.approval import Statement, namespace, statement
@@ -46,9 +47,8 @@ from headgate.release import Release
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Signer, Verifier
-from headgate.slices import memberships
 from headgate.state import State, fold
-from headgate.tally import Tally, count
+from headgate.tally import Tally
 from headgate.verdict import Verdict
 
 POLICY = b"""
@@ -219,11 +219,10 @@ def tallied(*, champion: bool, seed: int = 1, rows: int = 400) -> Tally:
     scores = random.random(rows)
     labels = (random.random(rows) < scores).astype(int)
     other = np.clip(scores + random.normal(0, 0.02, rows), 0, 1) if champion else None
-    groups = memberships({"sex": random.choice(["f", "m"], rows).tolist()}, ["sex"])
-    return count(labels, scores, groups, 0.5, other)
+    return binary(labels, scores, {"sex": random.choice(["f", "m"], rows)}, champion=other)
 
 
-SERVING = ServingProfile(latencies_us=tuple(range(5_000, 5_400)), load_ms=3.0, peak_memory_mib=200.0)
+SERVING = ServingProfile(latencies_us=tuple(range(5_000, 5_400)), loads_ms=(3.0,), peak_memory_mib=200.0)
 DIGEST = digest_of(b"anything")
 
 

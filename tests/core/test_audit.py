@@ -11,6 +11,7 @@ from story_of import (
     ANA,
     BOB,
     CAT,
+    DOLLY,
     KEYS,
     MODEL,
     PEOPLE,
@@ -27,6 +28,7 @@ from story_of import (
     intention,
     judged_of,
     line,
+    packaged,
     promote,
     requested,
     signers,
@@ -37,6 +39,24 @@ from story_of import (
     validated,
     waiting,
     whole,
+)
+from waivers_of import (
+    ALLOWED,
+    FAILING,
+    WAIVERS,
+    approved_book,
+    excused,
+    in_days,
+    judged_book,
+    known,
+    may,
+    revoke,
+    revoked,
+    spoken,
+    waive,
+    waived,
+    waiver_book,
+    with_waivers,
 )
 
 from headgate import sshsig
@@ -436,6 +456,231 @@ def others(value: Any) -> list[Any]:
     if isinstance(value, str):
         return ["sha256:" + "0" * 64 if value.startswith("sha256:") else f"{value}x"]
     return [value + 1] if isinstance(value, (int, float)) else []
+
+
+# Waivers.
+
+
+WAIVED = promote(approved_book(), "tiny-1")
+
+
+def waived_story(record: Callable[[Book], Any], policy: bytes = FAILING) -> Book:
+    """A waiver as it is told, used by a release all the same."""
+    book = Book(policy)
+    waive(book, record(book))
+    take(book, "tiny-1", until="registered")
+    book.say("tiny-1", with_waivers(book, evaluated(book, None), [book.state.waivers[0]]))
+    return book
+
+
+def test_a_release_that_was_promoted_with_a_waiver_is_sound_and_the_waiver_was_checked():
+    findings = found(WAIVED, {"champion": 1}, signers=known())
+    assert findings.anomalies == ()
+    assert findings.waivers == 1
+    book = WAIVED.copy()
+    revoke(book, 0)
+    assert found(book, {"champion": 1}, signers=known()).anomalies == ()
+
+
+def test_every_beginning_of_it_is_sound():
+    for size in range(WAIVED.ledger.size + 1):
+        part = Book(FAILING, Ledger(MODEL, WAIVED.ledger.entries[:size], WAIVED.ledger.stored[:size]), WAIVED.evidence)
+        assert found(part).anomalies == ()
+
+
+def test_evidence_of_a_waiver_is_demanded_and_its_bits_are_checked():
+    draw = random.Random(9)  # noqa: S311  # no secret
+    record = WAIVED.state.waivers[0].record
+    assert set(relied_on(record)) == {
+        record.policy, record.policy_file, record.statement, record.signers, *record.signatures
+    }  # fmt: skip
+    for digest in relied_on(record):
+        book = WAIVED.copy()
+        data = book.evidence.pop(digest)
+        assert any(a.name == "missing_evidence" and a.slot == 0 for a in found(book).anomalies)
+        book.evidence[digest] = flipped(data, draw.randrange(len(data) * 8))
+        assert ("changed_evidence", -1) in names(found(book))
+
+
+@pytest.mark.parametrize("kind", ["waived", "waiver_revoked"])
+def test_an_entry_about_a_waiver_left_out_of_a_resigned_ledger_is_found(kind):
+    book = approved_book()
+    if kind == "waiver_revoked":
+        revoke(book, 0)
+        book.say("tiny-1", answered(book, "tiny-1", CAT, "risk", signers=WAIVERS))
+    again = retold(book, lambda _, k, body: None if k == kind else body)
+    assert found(again).anomalies
+
+
+def test_a_waiver_that_never_was_is_found():
+    book = take(Book(FAILING), "tiny-1", until="registered")
+    plain = evaluated(book, None)
+    book.say("tiny-1", type(plain)(**{**dict(plain), "waived": (3,), "unwaived": Verdict.PASS}))
+    assert names(found(book)) == [("broken_rule", 5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"reason": "put in their mouths"}, "recorded reason"),
+        ({"until": in_days(200)}, "recorded until"),
+        ({"covers": "INCONCLUSIVE"}, "recorded covers"),
+        ({"gate": "no-worse"}, "recorded gate"),
+        ({"slice": "sex=f"}, "recorded slice"),
+    ],
+)
+def test_a_waiver_that_says_otherwise_than_was_signed_is_found(changes, part):
+    book = Book(FAILING)
+    waive(book, waived(book).model_copy(update=changes))
+    (anomaly,) = found(book).anomalies
+    assert (anomaly.name, anomaly.slot) == ("void_waiver", 0)
+    assert part in anomaly.got
+
+
+@pytest.mark.parametrize(
+    ("record", "part"),
+    [
+        (lambda b: waived(b, keys=[ANA, MALLORY]), "not for bob@example.org"),
+        (lambda b: waived(b, keys=[CAT, BOB]).model_copy(update={"people": waived(b).people}), "recorded people"),
+        (lambda b: waived(b, spoken(b, until=in_days(91))), "90 days"),
+        (lambda b: waived(b, spoken(b, gate="latency-p99-ms")), "lets nobody waive 'latency-p99-ms'"),
+        (lambda b: waived(b, spoken(b, model="other")), "model"),
+        (lambda b: waived(b, spoken(b, policy="sha256:" + "0" * 64)), "policy"),
+        (lambda b: waived(b, spoken(b, people=[(ANA, "risk"), (CAT, "risk")])), "signed by 2 × risk"),
+        (lambda b: waived(b, spoken(b, dated=time_at(9))), "still to come"),
+        (lambda b: waived(b, spoken(b, ledger_size=1)), "ledger root"),
+        (
+            lambda b: waived(
+                b, spoken(b, people=[(ANA, "risk"), ("annie@example.org", "product")]), keys=[ANA, BOB],
+                listed=may(ANA, waive=["risk"]) + may(ANA, waive=["risk"], key=BOB)
+                + may("annie@example.org", waive=["product"], key=BOB),
+            ),
+            "one person",
+        ),
+    ],
+    ids=["key", "keys", "sunset", "gate", "model", "policy", "roles", "future", "root", "one person"],
+)  # fmt: skip
+def test_a_waiver_whose_signatures_do_not_count_is_found_where_it_stands(record, part):
+    book = Book(FAILING)
+    waive(book, record(book))
+    findings = found(book)
+    assert {a.slot for a in findings.anomalies} == {0}
+    assert any(part in a.got for a in findings.anomalies if a.name == "void_waiver")
+
+
+def test_a_void_waiver_is_also_found_where_it_is_used():
+    book = waived_story(lambda b: waived(b, keys=[ANA, MALLORY]))
+    assert names(found(book)) == [("void_waiver", 0), ("void_waiver", 6)]
+
+
+def test_an_approvals_signatures_under_a_waiver_are_found():
+    book = Book(FAILING)
+    made = waived(book)
+    text = book.evidence[made.statement]
+    replayed = tuple(book.put(sshsig.sign(KEYS[p.person], text, namespace(p.role)).encode()) for p in made.people)
+    waive(book, made.model_copy(update={"signatures": replayed}))
+    (anomaly,) = found(book).anomalies
+    assert (anomaly.name, anomaly.slot) == ("void_waiver", 0)
+    assert "namespace" in anomaly.got
+
+
+def test_a_waiver_by_whoever_asked_under_another_name_is_found_where_it_is_used():
+    book = waived_story(lambda b: waived(b, spoken(b, people=[(ANA, "risk"), (DOLLY, "product")])))
+    (anomaly,) = found(book).anomalies
+    assert (anomaly.name, anomaly.slot) == ("void_waiver", 6)
+    assert "asked for this release" in anomaly.got
+
+
+@pytest.mark.parametrize("changes", [{"gate": "no-worse"}, {"slice": "sex=f"}, {"covers": "INCONCLUSIVE"}])
+def test_a_waiver_of_something_else_is_found_where_it_is_used(changes):
+    policy = FAILING.replace(b'gates = ["roc-auc"]', b'gates = ["roc-auc", "no-worse"]')
+    book = Book(policy)
+    waive(book, waived(book, spoken(book, **changes)))
+    take(book, "tiny-1", until="registered")
+    plain = evaluated(book, None)
+    book.say("tiny-1", type(plain)(**{**dict(plain), "waived": (0,), "unwaived": Verdict.PASS}))
+    assert names(found(book)) == [("other_standing", 6), ("void_waiver", 6)]
+
+
+def test_a_second_waiver_that_covers_nothing_more_is_found():
+    book, _ = waiver_book()
+    waive(book)
+    take(book, "tiny-1", until="registered")
+    book.say("tiny-1", excused(book, 0, 1))
+    assert names(found(book)) == [("void_waiver", 7)]
+
+
+def test_a_standing_that_is_too_good_is_found_by_computing_it_again():
+    strict = FAILING.replace(b"max = 50", b"max = 1")
+    book, _ = waiver_book(strict)
+    take(book, "tiny-1", until="registered")
+    honest = excused(book, 0)
+    assert honest.standing is Verdict.FAIL
+    book.say("tiny-1", honest.model_copy(update={"unwaived": Verdict.PASS}))
+    assert names(found(book)) == [("other_standing", 6)]
+
+
+def test_a_waiver_that_ended_between_verdict_and_promotion_is_found():
+    book = approved_book()
+    book.say("tiny-1", intention(book, "tiny-1"), minutes=61 * 24 * 60)
+    assert names(found(book)) == [("broken_rule", book.ledger.size - 1)]
+
+
+def test_a_key_that_ended_between_verdict_and_promotion_is_found():
+    listed = WAIVERS.replace(may(ANA, "risk", waive=["risk"]), "") + may(
+        ANA, "risk", waive=["risk"], options=',valid-before="20260702Z"'
+    )
+    book = judged_book(listed=listed)
+    book.say("tiny-1", packaged(book, "tiny-1"))
+    book.say("tiny-1", asked(book))
+    approve(book, "tiny-1")
+    book.say("tiny-1", intention(book, "tiny-1"), minutes=24 * 60)
+    assert names(found(book)) == [("void_waiver", book.ledger.size - 1)]
+
+
+def test_a_waiver_of_another_models_ledger_is_found():
+    other = Book(FAILING.replace(b'name = "tiny"', b'name = "other"'))
+    record = waived(other, spoken(other, model="other"))
+    book = Book(FAILING, evidence=dict(other.evidence))
+    waive(book, record)
+    assert names(found(book)) == [("void_waiver", 0)]
+
+
+def test_a_waiver_under_a_policy_that_says_another_thing_is_found():
+    lax = FAILING.replace(b"max_days = 90", b"max_days = 365")
+    book = Book(FAILING)
+    made = waived(book, spoken(book, until=in_days(300)))
+    waive(book, made.model_copy(update={"policy_file": book.put(lax)}))
+    assert ("wrong_policy", 0) in names(found(book))
+
+
+def test_a_forged_waiver_with_a_forged_list_is_found_by_whoever_knows_the_signers():
+    forged = may(ANA, waive=["risk"], key=MALLORY) + may(BOB, waive=["product"], key=CAT)
+    book, _ = waiver_book(keys=[MALLORY, CAT], listed=forged)
+    assert {n for n, _ in names(found(book, signers=known()))} == {"unknown_signer"}
+    assert found(book).anomalies == ()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reason": "x"}, {"person": BOB}, {"role": "product"}, {"key": "SHA256:x"}], ids=lambda c: next(iter(c))
+)
+def test_a_revocation_that_says_otherwise_than_was_signed_is_found(changes):
+    book, slot = waiver_book()
+    made = revoked(book, slot).model_copy(update=changes)
+    book.tell(None, "waiver_revoked", made.model_dump(mode="json"))
+    assert set(names(found(book))) == {("void_waiver", 1)}
+
+
+def test_what_a_holder_of_the_key_changes_in_a_waiver_is_found():
+    checked = 0
+    entry = WAIVED.ledger.entries[0]
+    for name, value in entry.body.items():
+        for other in others(value):
+            again = retold(WAIVED, lambda n, _, body, f=name, o=other: {**body, f: o} if n == 0 else body)
+            checked += 1
+            assert found(again).anomalies, name
+    assert checked >= 7
+    assert ALLOWED in FAILING
 
 
 # The outside.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import product
 from xml.etree import ElementTree as ET
 
@@ -9,11 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from story_of import ANA, BOB, POLICY, REQUESTER, Book, evaluated, judged_of, take, waiting, whole
+from story_of import (
+    ANA,
+    BOB,
+    POLICY,
+    REQUESTER,
+    Book,
+    evaluated,
+    judged_of,
+    signers,
+    take,
+    time_at,
+    waiting,
+    whole,
+)
+from waivers_of import FAILING, revoke, spoken, waive, waived
+from waivers_of import approved_book as excused_book
 
+from headgate.approval import objections
 from headgate.card import approvals, confidence, model_card, tags, verdict_page, verdict_table
 from headgate.forest import forest
 from headgate.judgement import Judged, Judgement, Omission
+from headgate.markdown import escaped
 from headgate.policy_file import parse
 from headgate.records import RECORDS, Evaluated, Halted, Packaged, Rejected, Requested, record_of
 from headgate.story import sentence
@@ -233,6 +251,8 @@ def test_every_kind_of_entry_has_a_sentence_of_one_line():
     for entry in STORY.ledger.entries:
         record = record_of(entry.kind, dict(entry.body))
         told[entry.kind] = sentence(record)
+    for entry in told_of_waivers().ledger.entries:
+        told.setdefault(entry.kind, sentence(record_of(entry.kind, dict(entry.body))))
     assert set(RECORDS) - set(told) == {"promotion_undone"}
     assert all(text.isprintable() and text for text in told.values())
     assert len(set(told.values())) == len(told)
@@ -260,3 +280,76 @@ def test_a_failed_release_has_a_card_too():
     page = model_card(POLICY_, book.release("tiny-1"), judged_of(book, "tiny-1"))
     assert "## Judged: ERROR" in page
     assert any(row[0].endswith("ERROR") and row[1] == "latency-p99-ms" and row[3] == "0" for row in cells(page))
+
+
+# Waivers: never silent.
+
+
+def told_of_waivers() -> Book:
+    book = excused_book()
+    revoke(book, 0)
+    return book
+
+
+def test_a_card_says_at_the_top_what_was_waived_by_whom_why_and_until_when():
+    book = excused_book()
+    found = judged_of(book, "tiny-1")
+    page = model_card(parse(FAILING, "of the story"), book.release("tiny-1"), found)
+    assert page.index("## Waivers") < page.index("## Not for") < page.index("## Judged")
+    assert "## Judged: PASS with 1 waiver (roc-auc: FAIL)" in page
+    above = page[: page.index("## Not for")]
+    (failed,) = [j for j in found.judgements if j.verdict is not Verdict.PASS]
+    for part in (escaped(failed.reason), ANA, BOB, "the new extract comes in autumn", "2026-08-30", "FAIL", "slot 0"):
+        assert part in above, part
+    assert ["FAIL", "roc-auc"] in [row[:2] for row in cells(page)], "the verdict stays what it is"
+    assert "## Waivers" not in CARD
+
+
+def test_the_verdict_page_and_the_tags_name_what_was_waived():
+    book = excused_book()
+    found, release = judged_of(book, "tiny-1"), book.release("tiny-1")
+    page = verdict_page("tiny-1", found, release.waivers)
+    assert page.startswith("# tiny-1: PASS with 1 waiver (roc-auc: FAIL)\n")
+    assert page.index("## Waivers") < page.index("- **FAIL** roc-auc")
+    shown = tags(release, found)
+    assert shown["headgate.verdict"] == "PASS with 1 waiver (roc-auc: FAIL)"
+    assert shown["headgate.verdicts"].startswith("FAIL: roc-auc")
+    assert ANA in shown["headgate.waivers"]
+    assert "2026-08-30" in shown["headgate.waivers"]
+    assert "headgate.waivers" not in tags(RELEASE, JUDGED)
+
+
+def test_a_waiver_that_does_not_count_is_told_too():
+    page = verdict_page("tiny-9", judged(judgement(verdict=Verdict.FAIL)), (), {3: ("it ended *yesterday*",)})
+    assert page.startswith("# tiny-9: FAIL\n")
+    assert "The waiver of slot 3 does not count: it ended \\*yesterday\\*" in page
+
+
+def test_a_reason_cannot_write_into_the_card():
+    book = Book(FAILING)
+    waive(book, waived(book, spoken(book, reason="# all **well** <b>|", slice="*all*", gate="roc-auc")))
+    one = book.state.waivers[0]
+    page = verdict_page("tiny-1", judged(judgement(gate="roc-auc", slice="*all*", verdict=Verdict.FAIL)), [one])
+    tokens = PARSER.parse(page)
+    assert len([t for t in tokens if t.type == "heading_open"]) == 2
+    assert "<b>" not in page
+    assert "all \\*\\*well\\*\\*" in page
+
+
+def test_the_approvers_text_names_the_waivers():
+    book = excused_book()
+    said = next(e.body["statement"] for e in book.ledger.entries if e.kind == "approved")
+    assert "roc-auc, up to FAIL, until 2026-08-30" in book.evidence[str(said)].decode()
+    plain = next(e.body["statement"] for e in STORY.ledger.entries if e.kind == "approved")
+    assert "waivers" not in STORY.evidence[str(plain)].decode()
+
+
+def test_an_approval_of_a_release_without_its_waivers_does_not_count():
+    book = excused_book()
+    release = book.release("tiny-1")
+    answer = release.answers[0].record
+    text, signature = book.evidence[answer.statement], book.evidence[answer.signature]
+    given = {"signers": signers(), "ledger": book.ledger, "at": time_at(60)}
+    assert objections(text, signature, release=release, **given) == ()
+    (reason,) = objections(text, signature, release=replace(release, waivers=()), **given)
+    assert "list of waivers" in reason

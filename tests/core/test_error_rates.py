@@ -12,15 +12,24 @@ import math
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from tallies import binary
 
 from headgate.bounds import quantile
-from headgate.estimate import METRICS, Unmeasurable, difference, gaps, measure
+from headgate.estimate import Unmeasurable, difference, gaps, measure
 from headgate.judge import judge
 from headgate.policy import Confidence, Data, Gate, Policy
-from headgate.slices import memberships
-from headgate.tally import count
 from headgate.verdict import Verdict
 
+METRICS = (
+    "accuracy",
+    "true_positive_rate",
+    "false_positive_rate",
+    "selection_rate",
+    "roc_auc",
+    "log_loss",
+    "brier_score",
+    "expected_calibration_error",
+)
 ALPHA = 0.05
 SLACK = 0.01
 PROOF = pytest.mark.proof
@@ -64,7 +73,7 @@ def samples(rows, n, runs, seed=0):
     for _ in range(runs):
         at = random.integers(0, len(rows[0]), n)
         labels, candidate, champion, group = (column[at] for column in rows)
-        yield count(labels, candidate, memberships({"sex": group.tolist()}, ["sex"]), 0.5, champion)
+        yield binary(labels, candidate, {"sex": group}, champion=champion)
 
 
 def truths(metric, labels, candidate, champion, group):
@@ -116,7 +125,7 @@ def test_a_calibrated_model_is_not_called_miscalibrated(runs):
     missed = 0
     for _ in range(runs):
         scores = random.beta(1, 3, 500)
-        made = count((random.random(500) < scores).astype(int), scores, {"all": np.arange(500)}, 0.5)
+        made = binary((random.random(500) < scores).astype(int), scores)
         missed += measure(made, "expected_calibration_error", "all").lower(ALPHA) > 0
     assert missed / runs <= allowed(runs, 0)
 

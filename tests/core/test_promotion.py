@@ -26,9 +26,11 @@ from story_of import (
     waiting,
     whole,
 )
+from waivers_of import approved_book, known, revoke
 
 from headgate.approval import objections
 from headgate.errors import Tampered
+from headgate.policy_file import parse
 from headgate.promotion import Seen, refusals, settle
 from headgate.records import (
     ApprovalRequested,
@@ -36,11 +38,13 @@ from headgate.records import (
     PromotionStarted,
     PromotionUndone,
     Registered,
+    Requested,
     Validated,
 )
 from headgate.release import STEPS, Release
 from headgate.state import State
 from headgate.verdict import Verdict
+from headgate.waiver import still
 
 ALIAS = "champion"
 
@@ -252,6 +256,61 @@ def test_a_promotion_of_its_own_that_was_cut_short_is_no_foreign_move():
 )
 def test_what_becomes_of_an_open_intention(old, new, live, expected):
     assert settle(OPEN.model_copy(update={"old": old, "new": new}), live) == expected
+
+
+# Waivers.
+
+
+def waived_case(book: Book, at: str) -> tuple[Case, dict[int, tuple[str, ...]]]:
+    """A release that goes on with waivers, and what is to be said against each of them at some time."""
+    case = replace(case_of(book, "tiny-1", None), against=checked(book, book.release("tiny-1"), time_at(300)))
+    policy = parse(book.policy_file, "of the story")
+    heard = {
+        waiver.seq: still(
+            waiver, book.evidence.__getitem__, signers=known(), ledger=book.ledger, policy=policy,
+            requester=case.release.step(Requested).requester, at=at,
+        )
+        for waiver in case.release.waivers
+    }  # fmt: skip
+    return case, heard
+
+
+def told(case: Case, waivers: dict[int, tuple[str, ...]]) -> tuple[str, ...]:
+    return refusals(case.state, case.release, ALIAS, case.seen, case.against, waivers)
+
+
+def test_a_release_goes_on_with_a_waiver_that_still_counts():
+    case, heard = waived_case(approved_book(), time_at(300))
+    assert case.release.step(Evaluated).verdict is Verdict.FAIL
+    assert heard == {0: ()}
+    assert told(case, heard) == ()
+
+
+def test_a_waiver_that_nobody_looked_at_again_does_not_count():
+    case, _ = waived_case(approved_book(), time_at(300))
+    assert told(case, {}) == ("the waiver of roc-auc (slot 0) was not looked at again",)
+    assert case.refusals() == told(case, {})
+
+
+def test_a_waiver_that_ended_meanwhile_forbids():
+    case, heard = waived_case(approved_book(), "2026-09-01T00:00:00Z")
+    (reason,) = told(case, heard)
+    assert "the waiver of roc-auc (slot 0) does not count: it ended with 2026-08-30" in reason
+
+
+def test_a_waiver_that_was_revoked_meanwhile_forbids():
+    book = approved_book()
+    slot = revoke(book, 0)
+    case, heard = waived_case(book, time_at(300))
+    assert told(case, heard) == (f"the waiver of roc-auc (slot 0) was revoked in slot {slot}",)
+    unknown = replace(case, state=replace(case.state, waivers={}))
+    assert told(unknown, heard) == ("the waiver of roc-auc (slot 0) is not in the ledger",)
+
+
+def test_a_waiver_is_no_pass_where_it_excuses_too_little():
+    case, heard = waived_case(approved_book(), time_at(300))
+    (reason,) = told(case.having(Evaluated, unwaived=Verdict.INCONCLUSIVE), heard)
+    assert reason == "the gates say INCONCLUSIVE; expected PASS"
 
 
 # Killed anywhere, the next run ends where an undisturbed one would have.

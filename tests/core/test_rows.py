@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from headgate import rows
+from headgate import outcomes, rows
 from headgate.finding import DataReport, Finding
 from headgate.verdict import Verdict
 
@@ -146,7 +146,7 @@ class TestLabels:
         ],
     )
     def test_are_zero_or_one_with_enough_of_each(self, values: list[float], verdict: str) -> None:
-        assert rows.label_values(floats(*values), "y", "training").verdict.name == verdict
+        assert outcomes.zero_or_one(floats(*values), "y", "training").verdict.name == verdict
 
 
 class TestLeaks:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from functools import reduce
 from itertools import pairwise
 
@@ -9,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
+from tallies import binary
 
-from headgate import grid
+from headgate import crossing, grid
 from headgate.canonical import canonical, parse
 from headgate.errors import BadInput, Tampered
-from headgate.slices import memberships
 from headgate.tally import Tally, count, merge
 
 SCORE = st.one_of(
@@ -26,10 +25,16 @@ ROWS = st.lists(ROW, max_size=40)
 
 def tally(rows, threshold=0.5, champion=True):
     labels, scores, others, sex, race = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    where = memberships({"sex": sex, "race": race}, ["sex", ("race", "sex")])
     given_labels = np.array(labels, dtype=np.int64)
     scored = [np.array(s, dtype=np.float64) for s in (scores, others)]
-    return count(given_labels, scored[0], where, threshold, scored[1] if champion else None)
+    table = {"sex": sex, "race": race}
+    slices = ["sex", ("race", "sex")]
+    return binary(given_labels, scored[0], table, slices, threshold, scored[1] if champion else None)
+
+
+def total(made, name, *place):
+    """A sum of all rows as a real number."""
+    return float(made.arrays[name][(0, *place)] * grid.UNIT)
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,42 +64,42 @@ def test_bytes_round_trip(rows, champion):
     again = Tally.from_bytes(made.to_bytes())
     assert again == made
     assert again.digest == made.digest
-    assert np.array_equal(again.slices["all"].histograms, made.slices["all"].histograms)
+    assert all(np.array_equal(again.arrays[name], array) for name, array in made.arrays.items())
 
 
 def test_the_bytes_are_those_of_every_machine():
     random = np.random.Generator(np.random.PCG64(7))
     labels, scores = random.integers(0, 2, 500), random.random(500)
-    groups = memberships({"g": ["a"] * 250 + ["b"] * 250}, ["g"])
-    digest = count(labels, scores, groups, 0.5, scores * scores).digest
-    assert digest == "sha256:bf8e959dce988dbe009ad543ad0a404dcc77582d2f8dede20a0ed5e768de8be8"
+    digest = binary(labels, scores, {"g": ["a"] * 250 + ["b"] * 250}, champion=scores * scores).digest
+    assert digest == "sha256:7045603d5ce4b7b098ee525d7d007dbd937fa27d3df61940dd2909c16b3374d7"
 
 
 def test_sums_agree_with_scikit_learn():
     random = np.random.default_rng(1)
     scores = np.concatenate([random.random(9_000), [0.0, 1.0, 1e-300, 1 - 1e-16]])
     labels = random.integers(0, 2, len(scores))
-    counts = count(labels, scores, {"all": np.arange(len(scores))}, 0.5).slices["all"]
-    logs, brier = counts.losses[:3], counts.losses[3:]
-    assert logs[0] / 2**40 / len(scores) == pytest.approx(log_loss(labels, scores), rel=1e-12)
-    assert brier[0] / 2**40 / len(scores) == pytest.approx(brier_score_loss(labels, scores), rel=1e-12)
+    made = binary(labels, scores)
+    n = len(scores)
+    assert total(made, "means", 0, 0, 0) * 64 / n == pytest.approx(log_loss(labels, scores), rel=1e-9)
+    assert total(made, "means", 1, 0, 0) / n == pytest.approx(brier_score_loss(labels, scores), rel=1e-9)
     errors = (labels - scores) ** 2
-    assert brier[1] / 2**36 == pytest.approx((errors**2).sum(), rel=1e-9)
-    assert brier[2] / 2**35 == pytest.approx((errors**3).sum(), rel=1e-9)
+    assert total(made, "means", 1, 0, 1) == pytest.approx((errors**2).sum(), rel=1e-9)
+    assert total(made, "means", 1, 0, 2) == pytest.approx((errors**3).sum(), rel=1e-9)
+    by_tenth = np.bincount(np.ceil(scores * 10).clip(1).astype(int) - 1, labels - scores)
+    assert [total(made, "reliability", 0, b, 0) for b in range(10)] == pytest.approx(by_tenth, abs=1e-6)
 
 
 def test_the_worst_possible_rows_do_not_overflow():
     n = 3 * grid.BATCH + 1
-    counts = count(np.ones(n), np.zeros(n), {"all": np.arange(n)}, 0.5, np.ones(n)).slices["all"]
-    worst = 52 * np.log(2)
-    exact = [n * worst**k for k in (1, 2, 3)]
-    assert [s / 2**q for s, q in zip(counts.losses[:3], grid.QUANTA, strict=True)] == pytest.approx(exact, rel=1e-12)
-    assert counts.calibration[40 + 39] == n * 2**40
+    made = binary(np.ones(n), np.zeros(n), champion=np.ones(n))
+    worst = 52 * np.log(2) / 64
+    assert [total(made, "means", 0, 2, k) for k in range(3)] == pytest.approx([n * worst**k for k in (1, 2, 3)])
+    assert total(made, "reliability", 0, 0, 2) == n
 
 
 def test_logarithm_agrees_with_the_library():
     x = np.concatenate([np.exp(np.linspace(-36, 0, 5_000)), 1 - 2.0 ** -np.arange(2, 53), [0.5, 1.0]])
-    assert grid.logarithm(x) == pytest.approx(np.log(x), rel=1e-15, abs=0)
+    assert grid.logarithm(x) == pytest.approx(np.log(x), rel=1e-15, abs=5e-16)
 
 
 def test_bins_are_open_below_and_closed_above():
@@ -102,26 +107,29 @@ def test_bins_are_open_below_and_closed_above():
     assert grid.bins_of(edges).tolist() == [0, *range(grid.BINS)]
     assert grid.bins_of(np.nextafter(edges[:-1], 1)).tolist() == list(range(grid.BINS))
     tenths = np.arange(1, 11) / 10
-    assert grid.CALIBRATION_OF[grid.bins_of(tenths)].tolist() == list(range(10))
-    assert grid.CALIBRATION_OF[grid.bins_of(np.nextafter(tenths[:-1], 1))].tolist() == list(range(1, 10))
+    assert grid.tenths_of(tenths).tolist() == list(range(10))
+    assert grid.tenths_of(np.nextafter(tenths[:-1], 1)).tolist() == list(range(1, 10))
+    assert grid.tenths_of(np.zeros(1)).tolist() == [0]
 
 
 def test_invalid_rows_are_counted_and_kept_out():
-    counts = count([0, 1, 2, 1, 1], [0.2, np.nan, 0.3, 1.1, 0.9], {"all": np.arange(5)}, 0.5).slices["all"]
-    assert (counts.rows, counts.invalid, counts.valid, counts.classes) == (5, 3, 2, (1, 1))
-    assert counts.cells[:, :, 0].tolist() == [[1, 0], [0, 1]]
+    made = binary([0, 1, 2, 1, 1], [0.2, np.nan, 0.3, 1.1, 0.9])
+    assert (*made.slices["all"], made.slices["all"].valid) == (5, 3, 2)
+    assert made.arrays["cells"][0, :, :, 0].tolist() == [[1, 0], [0, 1]]
 
 
 def test_a_score_at_the_threshold_is_positive():
-    cells = count([1, 1], [0.3, np.nextafter(0.3, 0)], {"all": np.arange(2)}, 0.3, [0.3, 0.9]).slices["all"].cells
-    assert cells[1].tolist() == [[0, 1], [0, 1]]
+    made = binary([1, 1], [0.3, np.nextafter(0.3, 0)], threshold=0.3, champion=[0.3, 0.9])
+    assert made.arrays["cells"][0, 1].tolist() == [[0, 1], [0, 1]]
 
 
 def test_ties_are_known_across_partitions():
     def one(*scores):
-        return count([1] * len(scores), scores, {"all": np.arange(len(scores))}, 0.5)
+        return binary([1] * len(scores), scores)
 
     at = grid.bins_of(np.array([0.5001]))[0]
+    assert one(0.5001, 0.5001).ties[0, at] == 0.5001
+    assert one(0.5001, 0.5002, 0.5001).ties[0, at] == -1
     assert merge(one(0.5001), one(0.5001)).ties[0, at] == 0.5001
     assert merge(one(0.5001), one(0.5002)).ties[0, at] == -1
     assert merge(merge(one(0.5001), one(0.5002)), one(0.5001)).ties[0, at] == -1
@@ -132,7 +140,7 @@ def test_ties_are_known_across_partitions():
     [
         lambda: tally([(1, 0.2, 0.3, "f", "a")], threshold=0.4),
         lambda: tally([(1, 0.2, 0.3, "f", "a")], champion=False),
-        lambda: count([1], [0.5], memberships({"sex": ["f"]}, ["sex"]), 0.5, [0.5]),
+        lambda: binary([1], [0.5], {"sex": ["f"]}, champion=[0.5]),
     ],
 )
 def test_merge_refuses_what_was_counted_otherwise(other):
@@ -141,24 +149,30 @@ def test_merge_refuses_what_was_counted_otherwise(other):
 
 
 @pytest.mark.parametrize(
-    ("labels", "scores", "threshold", "where"),
+    ("labels", "scores", "threshold", "table"),
     [
-        ([0, 1], [0.5], 0.5, [0]),
-        (["0"], [0.5], 0.5, [0]),
-        ([0], [[0.5]], 0.5, [0]),
-        ([0], [0.5], float("nan"), [0]),
-        ([0], [0.5], 0.5, [1]),
-        ([0], [0.5], 0.5, [-1]),
+        ([0, 1], [0.5], 0.5, {}),
+        (["0"], [0.5], 0.5, {}),
+        ([0], [[0.5]], 0.5, {}),
+        ([0], [0.5], float("nan"), {}),
+        ([0], [0.5], 0.5, {"sex": ["f", "m"]}),
+        ([0, 0], [0.5, 0.5], 0.5, {"sex": ["f"]}),
+        ([0], [0.5], 1.5, {}),
     ],
 )
-def test_count_refuses(labels, scores, threshold, where):
+def test_count_refuses(labels, scores, threshold, table):
     with pytest.raises(BadInput):
-        count(labels, scores, {"all": np.array(where)}, threshold)
+        binary(labels, scores, table, threshold=threshold)
 
 
-def test_a_row_outside_every_group_is_refused():
-    with pytest.raises(BadInput, match="one group of each slice"):
-        count([0, 1], [0.5, 0.5], {"all": np.arange(2), "sex=f": np.array([0])}, 0.5)
+def test_a_slice_whose_column_is_absent_is_refused():
+    with pytest.raises(BadInput, match="no such column"):
+        binary([0], [0.5], {}, ["sex"])
+
+
+def test_nothing_to_count_is_refused():
+    with pytest.raises(BadInput, match="no batch"):
+        count(binary([0], [0.5]).scheme, iter(()))
 
 
 def _changed(plain, path, value):
@@ -174,15 +188,21 @@ def _changed(plain, path, value):
     [
         (("format",), "other"),
         (("extra",), 1),
-        (("threshold",), "0.5"),
+        (("scheme", "threshold"), "0.5"),
+        (("scheme", "models"), 3),
+        (("scheme", "slices"), [["sex"]]),
+        (("scheme", "task"), "other"),
         (("ties",), []),
         (("ties", 0), "7:0.9"),
-        (("slices", "all", "rows"), 5),
-        (("slices", "all", "invalid"), -1),
-        (("slices", "all", "cells"), [1, 0, 0, 0, 0, 0, 0, 0]),
-        (("slices", "all", "losses"), "1 2 3"),
-        (("slices", "all", "joint"), "1:1:1"),
-        (("slices", "all", "histograms", 0), "-1:1:1"),
+        (("slices", "all", "rows"), "0:5"),
+        (("slices", "all", "rows"), 2),
+        (("slices", "all", "invalid"), "0:-1"),
+        (("slices", "all", "cells"), "0:2"),
+        (("slices", "all", "cells"), "0:1 1"),
+        (("slices", "all", "means"), "0:1"),
+        (("slices", "all", "joint"), "1:1"),
+        (("slices", "all", "histogram"), "-1:1"),
+        (("slices", "sex=f", "reliability"), ""),
         (("slices",), {}),
     ],
 )
@@ -197,11 +217,21 @@ def test_from_bytes_refuses_other_spellings():
         Tally.from_bytes(tally([]).to_bytes() + b" ")
 
 
-def test_it_is_fast_enough():
+@settings(max_examples=30, deadline=None)
+@given(ROWS)
+def test_slices_counted_by_themselves_are_those_counted_at_once(rows):
+    at_once = tally(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crossing, "MOST_NUMBERS", 0)
+        assert tally(rows).to_bytes() == at_once.to_bytes()
+
+
+def test_every_slice_is_what_its_rows_alone_would_give():
     random = np.random.default_rng(2)
-    scores, labels = random.random(12_000), random.integers(0, 2, 12_000)
-    columns = {f"c{i}": random.integers(0, 6, 12_000).astype(str).tolist() for i in range(5)}
-    started = time.process_time()
-    made = count(labels, scores, memberships(columns, list(columns)), 0.5, scores)
-    assert len(made.slices) == 31
-    assert time.process_time() - started < 0.3
+    n = 3_000
+    scores, labels, sex = random.random(n), random.integers(0, 2, n), random.choice(["f", "m"], n)
+    whole = binary(labels, scores, {"sex": sex}, champion=scores**2)
+    for group in ("f", "m"):
+        alone = binary(labels[sex == group], scores[sex == group], champion=scores[sex == group] ** 2)
+        place = whole.place[f"sex={group}"]
+        assert all(np.array_equal(array[place], alone.arrays[name][0]) for name, array in whole.arrays.items())

@@ -1,0 +1,65 @@
+"""The walk of an audit: what it has at hand, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headgate.entry import Digest
+from headgate.errors import Tampered
+from headgate.ledger import Anomaly, Ledger
+from headgate.policy import Policy
+from headgate.policy_file import parse
+from headgate.records import Requested
+from headgate.release import Release
+from headgate.signers import AllowedSigners
+from headgate.state import State
+
+COUNTED = ("digests", "verdicts", "approvals", "waivers")
+
+
+@dataclass
+class Walk:
+    """What an audit has at hand on its way, and how much of it was checked.
+
+    Attributes:
+        evidence: by the digest that its bytes have. signers: as known from outside the store, None if they are not.
+    """
+
+    model: str
+    evidence: Mapping[Digest, bytes]
+    signers: AllowedSigners | None
+    checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+
+    def get(self, digest: Digest) -> bytes:
+        """The bytes of a digest. Raises Tampered if there are none."""
+        if digest not in self.evidence:
+            raise Tampered(
+                f"evidence {digest}", got="nothing", expected="its bytes", next_step="restore it from a copy"
+            )
+        return self.evidence[digest]
+
+    def policy(self, release: Release) -> Policy:
+        """The policy that a release was opened under, from the bytes of its file."""
+        return parse(self.get(release.step(Requested).policy_file), f"of release {release.id}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """An entry in its place: `state` as it is after it, `aliases` and `before` as they stood before it."""
+
+    slot: int
+    time: str
+    name: str
+    state: State
+    aliases: Mapping[str, int]
+    before: Ledger
+
+    @property
+    def release(self) -> Release:
+        """The release that the entry is about, as it stands after it."""
+        return self.state.release(self.name)
+
+    def anomaly(self, name: str, got: object, expected: object) -> Anomaly:
+        """Something that is wrong here."""
+        return Anomaly(name, self.slot, str(got), str(expected))
