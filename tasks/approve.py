@@ -20,11 +20,10 @@ from headgate.markdown import escaped
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
-from headgate.signers import AllowedSigners
-from headgate.sshkey import PublicKey
 from headgate.state import fold
 from tasks.read import SIGNERS, read_file, read_signers
 from tasks.record import Case, Desk, now
+from tasks.sign import owner, private_key
 
 Decision = Literal["approve", "reject"]
 
@@ -63,8 +62,8 @@ def answer(
     release = fold(case.model, ledger.entries).release(case.release)
     if release.stage not in ("waiting", "approved"):
         raise _refused(release, f"a release that is {release.stage}", ["only a waiting release takes answers"])
-    private = _private(key)
-    person = _person(sshsig.public_key(private, password), role, read_signers(case.folder), release)
+    private = private_key(key)
+    person = owner(sshsig.public_key(private, password), namespace(role), read_signers(case.folder))
     text = statement(ledger, release, person=person, role=role, decision=decision, reason=reason).text()
     signature = sshsig.sign(private, text, namespace(role), password).encode()
     record_answer(case, text, signature)
@@ -108,23 +107,6 @@ def _record(desk: Desk, spoken: Statement, signature: bytes, listed: bytes) -> A
         "signers": desk.evidence.put(listed),
     }
     return Approved(**common) if spoken.decision == "approve" else Rejected(**common, reason=spoken.reason)
-
-
-def _private(key: Path) -> bytes:
-    if not key.is_file():
-        raise BadInput(
-            f"key {key}", got="no such file", expected="a private SSH key", next_step="make one with `ssh-keygen`"
-        )
-    return key.read_bytes()
-
-
-def _person(key: PublicKey, role: str, signers: AllowedSigners, release: Release) -> str:
-    named = signers.who(key, namespace(role), moment(now()))
-    if len(named) != 1:
-        who = ", ".join(named) or "nobody"
-        wanted = f'add `PERSON namespaces="{namespace(role)}" {key.text}` to allowed_signers'
-        raise _refused(release, f"a key that signs as {role} for {who}", [f"expected one person; {wanted}"])
-    return named[0]
 
 
 def _lay_out(folder: Path, spoken: Statement, signature: bytes) -> None:

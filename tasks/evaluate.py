@@ -5,30 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from headgate.batch import Batch
 from headgate.card import verdict_page
+from headgate.challenge import Challenges
 from headgate.judge import judge
-from headgate.policy import Data, Policy
+from headgate.policy import Policy
 from headgate.records import Evaluated, Registered, Requested, Snapshot, Trained
 from headgate.release import Release
+from headgate.scenario_file import parse
+from headgate.scheme import Scheme
 from headgate.serving import ServingProfile
-from headgate.slices import as_tuple, banded, memberships
 from headgate.state import State
 from headgate.tally import Tally, count
+from tasks.challenge import challenge
+from tasks.excuse import record_verdict
 from tasks.load import fetch, frame_of, open_model
+from tasks.predict import custom_scores, labels_of, predictions, slice_columns
 from tasks.record import Case, Desk
 from tasks.warm import take_probe
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
 
 
 @task(name="evaluate", cache_policy=NO_CACHE)
@@ -40,51 +40,58 @@ def evaluate(case: Case) -> None:
     policy = desk.policy(release)
     probe = _start_probe(desk, release, policy)
     tally = _tally(desk, state, release, policy)
+    challenges = _challenged(desk, release, policy)
     serving = _answer(probe, policy.serving.timeout_seconds)
     champion = release.step(Requested).champion
-    judged = judge(policy, tally, serving, has_champion=champion is not None)
+    judged = judge(policy, tally, serving, has_champion=champion is not None, challenges=challenges)
     record = Evaluated(
         verdict=judged.verdict,
         judged=desk.keep(judged.model_dump(mode="json")),
         tally=desk.evidence.put(tally.to_bytes()),
         serving=None if serving is None else desk.evidence.put(serving.to_bytes()),
         champion=champion,
+        challenges=None if challenges is None else desk.evidence.put(challenges.to_bytes()),
     )
-    desk.write(case.release, record)
-    create_markdown_artifact(key=case.artifact("evaluate"), markdown=verdict_page(release.id, judged))
+    heard = record_verdict(desk, case, judged, record)
+    page = verdict_page(release.id, judged, heard.used, heard.refused)
+    create_markdown_artifact(key=case.artifact("evaluate"), markdown=page)
 
 
 def _tally(desk: Desk, state: State, release: Release, policy: Policy) -> Tally:
     frame = frame_of(desk.home, release.step(Snapshot).evaluation)
     live = release.step(Requested).champion
-    champion = None if live is None else state.maker(live)
-    return count(
-        frame[policy.data.label].to_numpy(),
-        _scores(frame, release, policy),
-        memberships(slice_columns(frame, policy.data), policy.data.slices),
-        policy.threshold,
-        champion=None if champion is None else _scores(frame, champion, policy),
+    models = [release, *([maker] if live is not None and (maker := state.maker(live)) else [])]
+    said = [predictions(_model(made, policy), frame[list(made.step(Trained).features)], policy) for made in models]
+    batch = Batch(labels_of(frame, policy), said, slice_columns(frame, policy.data), custom_scores(frame, said, policy))
+    return count(Scheme.of(policy, len(models)), batch)
+
+
+def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | None:
+    asked = release.step(Requested).scenarios
+    if asked is None:
+        return None
+    scenarios = parse(desk.evidence.get(asked), f"of release {release.id}")
+    frame, model = frame_of(desk.home, release.step(Snapshot).evaluation), _model(release, policy)
+    features, decides = list(release.step(Trained).features), policy.model.task == "binary"
+    return challenge(
+        lambda rows: predictions(model, rows, policy),
+        frame[features],
+        labels_of(frame, policy),
+        range(len(frame)),
+        scenarios,
+        policy.train.seed,
+        policy.threshold if decides else None,
     )
 
 
-def _scores(frame: pd.DataFrame, release: Release, policy: Policy) -> NDArray[np.float64]:
-    # Column 1 is the probability of the class 1, whatever order the labels were seen in: scikit-learn sorts them.
+def _model(release: Release, policy: Policy) -> Any:
     registered = release.step(Registered)
-    model = open_model(
+    return open_model(
         fetch(registered.source),
         registered.files,
         trusted=policy.train.trusted_types,
         unsafe_pickle=policy.train.unsafe_pickle,
     )
-    scores: NDArray[np.float64] = model.predict_proba(frame[list(release.step(Trained).features)])[:, 1]
-    return scores
-
-
-def slice_columns(frame: pd.DataFrame, data: Data) -> Mapping[str, Sequence[object]]:
-    """The columns that `data.slices` names, bands made from their numbers."""
-    names = {name for part in data.slices for name in as_tuple(part)}
-    made = {n: banded(frame[data.bands[n].column].tolist(), data.bands[n]) for n in names & data.bands.keys()}
-    return {n: made[n] if n in made else frame[n].astype(object).tolist() for n in sorted(names)}
 
 
 def _start_probe(desk: Desk, release: Release, policy: Policy) -> subprocess.Popen[bytes]:

@@ -12,8 +12,11 @@ import numpy as np
 
 from headgate import rows
 from headgate.finding import Finding, Table
-from headgate.policy import Data, Slice
+from headgate.metrics import Task
+from headgate.part import Slice
+from headgate.policy import Data
 from headgate.verdict import Verdict
+from tasks.column import kind_of, label_finding, marks_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 Pair = tuple[rows.Codes, rows.Codes]
 
 
-def examine(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data) -> tuple[Finding, ...]:
+def examine(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data, task: Task = "binary") -> tuple[Finding, ...]:
     """Everything wrong with two tables that shows only in their rows.
 
     Sizes, ids, labels, rows that both tables hold, columns that give the label away, constant features, group sizes.
@@ -31,6 +34,7 @@ def examine(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data) -> tup
         training: the rows a candidate learns from; its columns decide what the features are.
         evaluation: the rows the gates are decided on.
         data: the policy's part about data.
+        task: what the labels must be; of a scored task they may be anything.
     """
     found = (
         rows.enough_rows(len(training), data.min_rows, "training"),
@@ -42,22 +46,23 @@ def examine(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data) -> tup
     found += tuple(_same_kinds(training, evaluation, data))
     if any(f.check == "columns" and f.verdict is not Verdict.PASS for f in found) or training.empty or evaluation.empty:
         return found
-    return (*found, *_contents(training, evaluation, data))
+    return (*found, *_contents(training, evaluation, data, task))
 
 
-def _contents(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data) -> Iterator[Finding]:
+def _contents(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data, task: Task) -> Iterator[Finding]:
     pairs = {c: _codes(training[c], evaluation[c]) for c in (data.id, data.label, *_features(training, data))}
     yield rows.unique_ids(pairs[data.id][0], data.id, "training")
     yield rows.unique_ids(pairs[data.id][1], data.id, "evaluation")
     yield rows.shared_ids(*pairs.pop(data.id), data.id)
     yield _shared_content(list(pairs.values()), data.max_copied_rows)
-    yield rows.label_values(_labels(evaluation[data.label]), data.label, "evaluation")
-    labelled = rows.label_values(_labels(training[data.label]), data.label, "training")
-    yield labelled
     del pairs[data.label]
-    if labelled.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
-        areas = _areas(training, {c: codes for c, (codes, _) in pairs.items()}, data.label)
-        yield from rows.leaks(areas, data.max_single_column_auc)
+    if task != "scored":
+        yield label_finding(evaluation[data.label], data, task, "evaluation")
+        labelled = label_finding(training[data.label], data, task, "training")
+        yield labelled
+        if labelled.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
+            areas = _areas(training, {c: codes for c, (codes, _) in pairs.items()}, data, task)
+            yield from rows.leaks(areas, data.max_single_column_auc)
     yield rows.constants({c: len(np.unique(codes)) for c, (codes, _) in pairs.items()})
     for each in data.slices:
         yield from _groups(evaluation, _parts(each), data)
@@ -69,10 +74,13 @@ def _shared_content(pairs: list[Pair], limit: float) -> Finding:
     return rows.shared_content(keys[:count], keys[count:], limit)
 
 
-def _areas(training: pd.DataFrame, features: dict[str, rows.Codes], label: str) -> dict[str, float]:
-    labels = _labels(training[label]) == 1
-    fit = rows.halves(len(labels))
-    return {c: rows.column_auc(codes, _values(training[c]), labels, fit) for c, codes in features.items()}
+def _areas(training: pd.DataFrame, features: dict[str, rows.Codes], data: Data, task: Task) -> dict[str, float]:
+    """How well each column alone ranks the label: 1 before 0, each class before the rest, above the median or not."""
+    labels, fit = marks_of(training[data.label], data, task), rows.halves(len(training))
+    return {
+        c: max(rows.column_auc(codes, values_of(training[c]), one, fit) for one in labels)
+        for c, codes in features.items()
+    }
 
 
 def _groups(evaluation: pd.DataFrame, parts: tuple[str, ...], data: Data) -> Iterator[Finding]:
@@ -90,7 +98,7 @@ def _group(evaluation: pd.DataFrame, part: str, data: Data) -> pd.Series:
     import pandas as pd
 
     band = data.bands[part]
-    values = pd.Series(_values(evaluation[band.column]), index=evaluation.index, dtype="float64")
+    values = pd.Series(values_of(evaluation[band.column]), index=evaluation.index, dtype="float64")
     return pd.cut(values, [-np.inf, *band.edges, np.inf], right=False)
 
 
@@ -123,22 +131,13 @@ def _named(frame: pd.DataFrame, needed: list[str], table: Table) -> Iterator[Fin
 
 
 def _same_kinds(training: pd.DataFrame, evaluation: pd.DataFrame, data: Data) -> Iterator[Finding]:
-    kinds = {c: (_kind(training[c]), _kind(evaluation[c])) for c in (data.id, data.label, *_features(training, data))}
+    columns = (data.id, data.label, *_features(training, data))
+    kinds = {c: (kind_of(training[c]), kind_of(evaluation[c])) for c in columns}
     other = [f"{c} (training {left}, evaluation {right})" for c, (left, right) in kinds.items() if left != right]
     yield rows.columns_in_order(other, "are of different kinds in the two tables", Verdict.FAIL, "both")
     bands = dict.fromkeys(data.bands[c].column for each in data.slices for c in _parts(each) if c in data.bands)
-    other = [c for c in bands if _kind(evaluation[c]) != "number"]
+    other = [c for c in bands if kind_of(evaluation[c]) != "number"]
     yield rows.columns_in_order(other, "are cut into bands and are no numbers", Verdict.ERROR, "evaluation")
-
-
-def _kind(column: pd.Series) -> str:
-    """Number, time or text, whatever the width, the nullability or the categorical encoding."""
-    from pandas.api import types
-
-    dtype = column.cat.categories.dtype if column.dtype == "category" else column.dtype
-    if types.is_numeric_dtype(dtype):
-        return "number"
-    return "time" if types.is_datetime64_any_dtype(dtype) else "text"
 
 
 def _codes(training: pd.Series, evaluation: pd.Series) -> Pair:
@@ -157,22 +156,5 @@ def _plain(column: pd.Series) -> pd.Series:
 
     if types.is_integer_dtype(column.dtype):
         return column
-    values = _values(column)
+    values = values_of(column)
     return column.astype(object).astype("str") if values is None else pd.Series(values)
-
-
-def _values(column: pd.Series) -> rows.Floats | None:
-    """Numbers as they are, times in seconds since 1970, NaN where missing; None for text."""
-    import pandas as pd
-
-    kind = _kind(column)
-    if kind == "time":
-        since = pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")
-        return np.asarray(since.dt.total_seconds(), dtype=np.float64)
-    return np.asarray(column.astype("Float64").to_numpy("float64", np.nan)) if kind == "number" else None
-
-
-def _labels(column: pd.Series) -> rows.Floats:
-    """The label's values; text is no label, so every text counts as neither 0 nor 1."""
-    values = _values(column)
-    return np.where(column.isna(), np.nan, np.inf) if values is None else values

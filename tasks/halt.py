@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from headgate.excuse import remaining
 from headgate.finding import DataReport
 from headgate.judgement import Judged
 from headgate.markdown import escaped, table
 from headgate.plan import plan
 from headgate.records import Evaluated, Failure, Halted, Rejected, Validated
-from headgate.release import Release
+from headgate.release import Release, Waiver
 from headgate.verdict import Verdict
 from tasks.record import Case, Desk
 
@@ -33,7 +36,7 @@ def _plan(desk: Desk, release: Release) -> Halted:
     evaluated = release.find(Evaluated)
     if evaluated is not None:
         judged = Judged.model_validate_json(desk.evidence.get(evaluated.judged))
-        return plan(policy, "evaluate", _judgements(judged))
+        return plan(policy, "evaluate", _judgements(judged, release.waivers))
     report = DataReport.model_validate_json(desk.evidence.get(release.step(Validated).report))
     return plan(policy, "validate", _findings(report), situation="data_refused")
 
@@ -43,8 +46,9 @@ def _rejections(release: Release) -> list[Failure]:
     return [Failure(what=f"{r.person} as {r.role}", verdict=Verdict.FAIL, reason=r.reason) for r in said]
 
 
-def _judgements(judged: Judged) -> list[Failure]:
-    worst_first = sorted(judged.judgements, key=lambda j: -j.verdict)
+def _judgements(judged: Judged, waivers: Sequence[Waiver]) -> list[Failure]:
+    # What a waiver covers did not halt the release.
+    worst_first = sorted(remaining(judged, waivers), key=lambda j: -j.verdict)
     found = [j for j in worst_first if j.verdict is not Verdict.PASS]
     failures = [Failure(what=j.gate, verdict=j.verdict, reason=j.reason) for j in found]
     return failures or [

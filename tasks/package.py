@@ -11,13 +11,17 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.canonical import digest_of
 from headgate.card import model_card
+from headgate.challenge import Challenges, page
 from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.markdown import table
 from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned
 from headgate.policy import Policy
-from headgate.records import Evaluated, Packaged, Registered, Snapshot, Trained
+from headgate.records import Evaluated, Packaged, Registered, Requested, Snapshot, Trained
 from headgate.release import Release
+from headgate.tally import Tally
+from headgate.weakness import Weaknesses, search, section, sought
+from tasks.keep import pages as calibrations
 from tasks.read import SIGNERS, read_file
 from tasks.record import Case, Desk
 
@@ -49,15 +53,30 @@ def _files(desk: Desk, case: Case, release: Release) -> dict[str, bytes]:
 
 
 def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judged) -> dict[str, bytes]:
+    challenges = release.step(Evaluated).challenges
+    asked = {} if challenges is None else {"challenges.md": _challenges(desk.evidence.get(challenges), judged)}
+    weak = _weakest(desk, release, policy)
     return {
-        "card.md": model_card(policy, release, judged).encode(),
+        **asked,
+        "card.md": (model_card(policy, release, judged) + section(weak)).encode(),
+        "weakest-slices.json": weak.to_bytes(),
         "verdicts.svg": forest(judged, title=f"{release.id}: {judged.verdict.name}").encode(),
         "lineage.json": _lineage(release),
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in desk.ledger().stored),
         "pipeline.pub": desk.signer.public_pem,
         "VERIFY.md": VERIFY.encode(),
+        **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),
     }
+
+
+def _weakest(desk: Desk, release: Release, policy: Policy) -> Weaknesses:
+    tally = Tally.from_bytes(desk.evidence.get(release.step(Evaluated).tally))
+    return search(tally, sought(policy), least=policy.data.min_slice_rows, alpha=policy.confidence.alpha)
+
+
+def _challenges(data: bytes, judged: Judged) -> bytes:
+    return page(Challenges.from_bytes(data), alpha=judged.alpha).encode()
 
 
 def _lineage(release: Release) -> bytes:

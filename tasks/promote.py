@@ -17,6 +17,7 @@ from headgate.promotion import Seen, refusals, settle
 from headgate.records import Packaged, Promoted, PromotionStarted, Registered, Requested
 from headgate.release import Release
 from headgate.state import Intention, State, fold
+from headgate.waiver import still
 from tasks.connect import alias_version, asking, client
 from tasks.load import changed_files, fetch
 from tasks.read import read_signers
@@ -90,7 +91,8 @@ def _refusals(
         live=alias_version(registry, case.model, policy.alias),
         changed=changed_files(fetch(registered.source), registered.files),
     )
-    return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release))
+    waivers = _waivers(desk, case, policy, ledger, release)
+    return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release), waivers)
 
 
 def _objections(desk: Desk, case: Case, ledger: Ledger, release: Release) -> dict[str, tuple[str, ...]]:
@@ -107,6 +109,22 @@ def _objections(desk: Desk, case: Case, ledger: Ledger, release: Release) -> dic
             record=answer.record,
         )
         for answer in release.approvals
+    }
+
+
+def _waivers(desk: Desk, case: Case, policy: Policy, ledger: Ledger, release: Release) -> dict[int, tuple[str, ...]]:
+    signers, requester = read_signers(case.folder), release.step(Requested).requester
+    return {
+        waiver.seq: still(
+            waiver,
+            desk.evidence.get,
+            signers=signers,
+            ledger=ledger,
+            policy=policy,
+            requester=requester,
+            at=now(),
+        )
+        for waiver in release.waivers
     }
 
 

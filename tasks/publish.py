@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
 from headgate.canonical import digest_of
 from headgate.card import approvals, model_card, tags
-from headgate.estimate import METRICS, Estimate, Unmeasurable, measure
+from headgate.estimate import Estimate, survey
 from headgate.judgement import Judged
-from headgate.policy import RESOURCES
+from headgate.metrics import RESOURCES
+from headgate.quality import metrics_of
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
 from headgate.serving import ServingProfile
@@ -90,16 +93,19 @@ def _metrics(desk: Desk, release: Release, evaluated: Evaluated) -> list[Any]:
 
     # The release's own time: the same metric at the same time is one point, however often it is published.
     at = int(moment(release.opened).timestamp() * 1000)
-    return [Metric(name, e.value, at, 0) for name, e in _estimates(desk, evaluated) if isinstance(e, Estimate)]
+    return [Metric(name, value, at, 0) for name, value in _values(desk, evaluated) if math.isfinite(value)]
 
 
-def _estimates(desk: Desk, evaluated: Evaluated) -> Iterator[tuple[str, Estimate | Unmeasurable]]:
+def _values(desk: Desk, evaluated: Evaluated) -> Iterator[tuple[str, float]]:
     if evaluated.serving is not None:
         serving = ServingProfile.from_bytes(desk.evidence.get(evaluated.serving))
-        yield from ((metric, serving.estimate(metric)) for metric in RESOURCES)
+        served = ((metric, serving.estimate(metric)) for metric in RESOURCES)
+        yield from ((metric, e.value) for metric, e in served if isinstance(e, Estimate))
     tally = Tally.from_bytes(desk.evidence.get(evaluated.tally))
-    for label in tally.slices:
-        yield from ((_name(metric, label), measure(tally, metric, label)) for metric in METRICS)
+    for metric in metrics_of(tally.scheme):
+        found = survey(tally, metric)
+        values = np.atleast_1d(found.figures.value).tolist()
+        yield from ((_name(metric, label), value) for label, value in zip(found.labels, values, strict=True))
 
 
 def _name(metric: str, slice_: str) -> str:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.errors import BadInput
-from headgate.policy import MODEL_NAME, Policy
+from headgate.part import MODEL_NAME
+from headgate.policy import Policy
 from headgate.policy_file import parse
+from headgate.scenario_file import parse as parse_scenarios
 from headgate.signers import AllowedSigners
 
 SIGNERS = "allowed_signers"
@@ -47,6 +49,19 @@ def read_policy(folder: Path) -> Policy:
             next_step="rename the folder or the model",
         )
     return policy
+
+
+def read_scenarios(folder: Path, policy: Policy) -> bytes | None:
+    """The scenarios that the policy names, checked; None if it names none.
+
+    Raises:
+        BadInput: there is no such file, or it is not what `headgate.scenario_file` describes.
+    """
+    if policy.scenarios is None:
+        return None
+    data = read_file(folder / policy.scenarios)
+    parse_scenarios(data, str(folder / policy.scenarios))
+    return data
 
 
 def read_signers(folder: Path) -> AllowedSigners:

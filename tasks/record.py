@@ -104,11 +104,11 @@ class Desk:
         """The JSON value that `keep` stored."""
         return parse(self.evidence.get(digest))
 
-    def write(self, release: str, record: Record, actor: str = "pipeline") -> Ledger:
-        """Append a record about `release`, whatever else was appended meanwhile, if the rules still allow it."""
+    def write(self, release: str | None, record: Record, actor: str = "pipeline") -> Ledger:
+        """Append a record about `release`, or none, whatever else was appended meanwhile, if the rules allow it."""
         return self.decide(lambda _, __: (release, record), actor)
 
-    def decide(self, decision: Callable[[Ledger, State], tuple[str, Record]], actor: str = "pipeline") -> Ledger:
+    def decide(self, decision: Callable[[Ledger, State], tuple[str | None, Record]], actor: str = "pipeline") -> Ledger:
         """Append what `decision` makes of the present ledger; decide again if another writer took the slot.
 
         Raises:
@@ -129,7 +129,7 @@ class Desk:
             next_step="try again",
         )
 
-    def append(self, ledger: Ledger, release: str, record: Record, actor: str = "pipeline") -> Ledger:
+    def append(self, ledger: Ledger, release: str | None, record: Record, actor: str = "pipeline") -> Ledger:
         """Append a record that was decided from exactly this ledger.
 
         Raises:

@@ -21,6 +21,7 @@ from headgate.records import Registered, Requested, Snapshot, Table, Trained
 from headgate.release import Release
 from tasks.connect import asking, client
 from tasks.load import TRUSTED, fetch, files_of, frame_of, load_pickle, load_skops
+from tasks.predict import answer_of
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def _log_model(desk: Desk, run: str, release: Release, policy: Policy) -> Any:
     trained = release.step(Trained)
     model = _fitted(desk, trained, policy)
     rows = frame_of(desk.home, release.step(Snapshot).training)[list(trained.features)].head(_EXAMPLE_ROWS)
+    answer = answer_of(model, policy.model.task)
     trusted = [*TRUSTED, *policy.train.trusted_types]
     with warnings.catch_warnings(), mlflow.start_run(run_id=run):
         # Hints about integer columns and pandas' own deprecations inside MLflow: nothing that a user could act on.
@@ -164,12 +166,12 @@ def _log_model(desk: Desk, run: str, release: Release, policy: Policy) -> Any:
         return mlflow.sklearn.log_model(
             model,
             name="model",
-            signature=mlflow.models.infer_signature(rows, model.predict_proba(rows)),
+            signature=mlflow.models.infer_signature(rows, answer(rows)),
             input_example=rows,
             pip_requirements=_requirements(trained),
             serialization_format=trained.format,
             skops_trusted_types=trusted if trained.format == "skops" else None,
-            pyfunc_predict_fn="predict_proba",
+            pyfunc_predict_fn=answer.__name__,
         )
 
 

@@ -12,7 +12,7 @@ from headgate.ledger import Ledger
 from headgate.policy import Policy
 from headgate.records import Record, Requested
 from headgate.state import State
-from tasks.read import read_file, read_policy, read_signers
+from tasks.read import read_file, read_policy, read_scenarios, read_signers
 from tasks.record import Case, Desk
 
 
@@ -45,6 +45,8 @@ def _requested(
         "training_suite": desk.evidence.put(read_file(folder / policy.data.training_suite)),
         "evaluation_suite": desk.evidence.put(read_file(folder / policy.data.evaluation_suite)),
     }
+    scenarios = read_scenarios(folder, policy)
+    asked = None if scenarios is None else desk.evidence.put(scenarios)
     tables = {
         "training": str(Path(given[0]).resolve() if given[0] else folder / policy.data.train),
         "evaluation": str(Path(given[1]).resolve() if given[1] else folder / policy.data.evaluate),
@@ -52,7 +54,8 @@ def _requested(
 
     def body(state: State) -> Requested:
         champion = state.aliases.get(policy.alias)
-        return Requested(requester=requester, folder=str(folder), champion=champion, **pinned, **tables)
+        named = {"requester": requester, "folder": str(folder)}
+        return Requested(champion=champion, scenarios=asked, **named, **pinned, **tables)
 
     return body
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from headgate.markdown import table
 from headgate.policy import Data, Policy, Train
 from headgate.records import Snapshot, Trained
 from tasks.load import frame_of, load_skops
+from tasks.predict import named, predictions, taught
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def train(case: Case) -> None:
     frame = frame_of(desk.home, release.step(Snapshot).training)
     features = features_of(frame, policy.data)
     begun = time.perf_counter()
-    model = fit(policy.train, frame[list(features)], frame[policy.data.label])
+    model = fit(policy, frame[list(features)], taught(frame, policy))
     seconds = round(time.perf_counter() - begun, 3)
     data, spelling = _bytes_of(model, policy.train)
     record = Trained(estimator=desk.evidence.put(data), format=spelling, features=features, seconds=seconds)
@@ -48,18 +48,19 @@ def features_of(frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
     return tuple(str(c) for c in frame.columns if c not in kept_out)
 
 
-def fit(how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
-    """A fitted model with `predict_proba`.
+def fit(policy: Policy, frame: pd.DataFrame, labels: pd.Series) -> Any:
+    """A fitted model: with `predict_proba` where the task has classes, else with `predict`.
 
     Raises:
         BadInput: the estimator or the entrypoint cannot be found, does not take the parameters or the rows, or does not
-            give probabilities.
+            give what the task needs.
     """
+    how = policy.train
     name = str(how.entrypoint or how.estimator)
-    maker = _named(name, ":" if how.entrypoint else ".")
+    maker = _maker(how, name)
     try:
         model = _called(maker, how, frame, labels) if how.entrypoint else _fitted(maker, how, frame, labels)
-        _try_out(model, frame.head(_TRIED), name)
+        _try_out(model, frame.head(_TRIED), name, policy)
     except HeadgateError:
         raise
     except Exception as error:
@@ -67,12 +68,18 @@ def fit(how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
     return model
 
 
-def _try_out(model: Any, rows: pd.DataFrame, name: str) -> None:
-    if not hasattr(model, "predict_proba"):
-        raise _unusable(name, "a model without predict_proba")
-    shape = model.predict_proba(rows).shape
-    if shape != (len(rows), 2):
-        raise _unusable(name, f"probabilities of the shape {shape} for {len(rows)} rows and two classes")
+def _try_out(model: Any, rows: pd.DataFrame, name: str, policy: Policy) -> None:
+    try:
+        predictions(model, rows, policy)
+    except BadInput as error:
+        raise _unusable(name, f"a model that gives {error.got}; expected {error.expected}") from error
+
+
+def _maker(how: Train, name: str) -> Any:
+    try:
+        return named(name, ":" if how.entrypoint else ".")
+    except BadInput as error:
+        raise _unusable(name, error.got) from error
 
 
 def _called(entrypoint: Any, how: Train, frame: pd.DataFrame, labels: pd.Series) -> Any:
@@ -97,14 +104,6 @@ def _encoding(frame: pd.DataFrame) -> Any:
     others = [str(c) for c in frame.columns if c not in numbers]
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     return make_column_transformer((one_hot, others), (StandardScaler(), numbers))
-
-
-def _named(path: str, separator: str) -> Any:
-    module, _, name = path.rpartition(separator)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:  # an import runs code, which may raise anything
-        raise _unusable(path, f"{type(error).__name__}: {error}") from error
 
 
 def _bytes_of(model: Any, how: Train) -> tuple[bytes, Any]:
@@ -133,7 +132,7 @@ def _unusable(what: str, got: str) -> BadInput:
     return BadInput(
         f"estimator {what}",
         got=got,
-        expected="an importable classifier with predict_proba that skops can store",
+        expected="an importable estimator that skops can store, with predict_proba where the task has classes",
         next_step="correct [train] in the policy, or the rows",
     )
 

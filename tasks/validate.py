@@ -40,8 +40,9 @@ def _findings(desk: Desk, release: Release) -> tuple[Finding, ...]:
         warm.expect(home, rows.evaluation, suites[1], "evaluation"),
     )
     # The other process imports and validates for seconds: time enough for all of this.
-    data = desk.policy(release).data
-    own = examine(frame_of(desk.home, rows.training), frame_of(desk.home, rows.evaluation), data)
+    policy = desk.policy(release)
+    tables = (frame_of(desk.home, rows.training), frame_of(desk.home, rows.evaluation))
+    own = examine(*tables, policy.data, policy.model.task)
     warm.import_ahead(desk.home)
     try:
         return tuple(finding for future in pending for finding in future.result()) + own

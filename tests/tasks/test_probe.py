@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from stage import Stage, saying
 
+from headgate.metrics import RESOURCES
 from headgate.records import Registered, Snapshot, Trained
 from headgate.serving import ServingProfile
+from tasks import probe as probe_module
 from tasks import warm
 from tasks.evaluate import _answer
 from tasks.load import fetch
@@ -49,7 +51,17 @@ def test_a_probe_measures_every_request_and_its_own_memory(stage: Stage) -> None
     profile = ServingProfile.model_validate_json(done.stdout)
     assert len(profile.latencies_us) == 321, "the warm-up is not reported"
     assert all(10 < us < 10_000_000 for us in profile.latencies_us)
-    assert profile.load_ms > 0
+    assert len(profile.loads_ms) in (5, 9)
+    assert min(profile.loads_ms) > 0
+    release = stage.desk.release("toy-1")
+    assert profile.batch_rows == min(1000, release.step(Snapshot).evaluation.rows)
+    assert len(profile.batches_us) in (5, 15)
+    folder, files = fetch(release.step(Registered).source), release.step(Registered).files
+    assert len(files) > 2
+    assert profile.model_bytes == sum((folder / name).stat().st_size for name in files)
+    for metric in RESOURCES:
+        found = profile.estimate(metric)
+        assert found.lower(0.05) <= found.value <= found.upper(0.05), metric
     assert 50 < profile.peak_memory_mib < 1536
     if sys.platform == "linux":
         assert int(hole.stdout) / 1024 > 1500, "a bare child reports the parent's peak, so that figure is useless"
@@ -71,6 +83,31 @@ def test_a_probe_does_not_measure_a_model_that_was_changed(stage: Stage) -> None
     assert b"MLmodel" in told
 
 
+class Slow:
+    """A model without probabilities, as a regression is."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.asked = seconds, []
+
+    def predict(self, rows: Any) -> list[float]:
+        self.asked.append(len(rows))
+        time.sleep(self.seconds * (len(rows) > 1))
+        return [0.0] * len(rows)
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.0, 16), (0.3, 6)], ids=["quick", "slow"])
+def test_a_model_that_only_predicts_is_measured_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int
+) -> None:
+    model = Slow(seconds)
+    monkeypatch.setattr(probe_module, "open_model", lambda *_, **__: model)
+    profile = probe_module.profile(probe_module.Request.model_validate_json(question(stage, requests=300)))
+    assert model.asked[:304] == [1] * 304
+    assert model.asked[304:] == [profile.batch_rows] * times, "the first batch is a warm-up"
+    assert len(profile.batches_us) == times - 1
+    assert len(profile.loads_ms) == 9
+
+
 def process(code: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 
@@ -82,8 +119,8 @@ def process(code: str) -> subprocess.Popen[bytes]:
         "pass",
         "print('{}')",
         "print('[1, 2')",
-        """print('{"latencies_us": [1], "load_ms": 1, "peak_memory_mib": "NaN"}')""",
-        """print('{"latencies_us": [1], "load_ms": 1, "peak_memory_mib": 1.0}'); raise SystemExit(1)""",
+        """print('{"latencies_us": [1], "loads_ms": [1], "peak_memory_mib": "NaN"}')""",
+        """print('{"latencies_us": [1], "loads_ms": [1], "peak_memory_mib": 1.0}'); raise SystemExit(1)""",
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
         r"import sys; sys.stdout.buffer.write(b'\xff\xfe')",
     ],
@@ -101,7 +138,7 @@ def test_a_probe_that_takes_too_long_is_ended_and_is_no_evidence() -> None:
 
 
 def test_a_sound_answer_is_evidence() -> None:
-    profile = ServingProfile(latencies_us=(1, 2, 3), load_ms=1.5, peak_memory_mib=100.0)
+    profile = ServingProfile(latencies_us=(1, 2, 3), loads_ms=(1.5,), peak_memory_mib=100.0)
     probe = saying(profile.to_bytes())
     assert probe.stdin is not None
     assert _answer(probe, 60) == profile

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from model_folder import Toy, rows
+from model_folder import POLICY, Toy, rows
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +17,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from stage import Pages, opened, run
 
 from headgate.errors import BadInput, Tampered
-from headgate.policy import Data, Train
+from headgate.policy import Data, Policy, Train
+from headgate.policy_file import parse
 from headgate.records import Trained
 from tasks.load import load_pickle, load_skops
 from tasks.record import Desk
@@ -72,6 +73,10 @@ def no_model(frame: pd.DataFrame, labels: pd.Series, params: dict[str, Any], see
     return object()
 
 
+def policy(how: Train) -> Policy:
+    return parse(POLICY.format(name="toy").encode(), "of a test").model_copy(update={"train": how})
+
+
 def policy_says(toy: Toy, old: str, new: str) -> None:
     path = toy.folder / "policy.toml"
     text = path.read_text()
@@ -117,7 +122,7 @@ def test_an_excluded_column_reaches_no_model(toy: Toy, pages: Pages) -> None:
 def test_the_same_seed_gives_the_same_model_and_another_one_another() -> None:
     def chances(seed: int) -> Any:
         how = Train(estimator="sklearn.ensemble.RandomForestClassifier", params={"n_estimators": 5}, seed=seed)
-        return fit(how, FEATURES, LABELS).predict_proba(FEATURES)
+        return fit(policy(how), FEATURES, LABELS).predict_proba(FEATURES)
 
     np.testing.assert_array_equal(chances(7), chances(7))
     assert (chances(7) != chances(8)).any()
@@ -125,22 +130,22 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another() -> None:
 
 def test_a_seed_among_the_parameters_wins() -> None:
     how = Train(estimator="sklearn.ensemble.RandomForestClassifier", params={"random_state": 3, "n_estimators": 2})
-    assert fit(how, FEATURES, LABELS)[-1].random_state == 3
+    assert fit(policy(how), FEATURES, LABELS)[-1].random_state == 3
 
 
 def test_an_estimator_without_a_seed_gets_none() -> None:
-    model = fit(Train(estimator="sklearn.naive_bayes.GaussianNB", seed=7), FEATURES, LABELS)
+    model = fit(policy(Train(estimator="sklearn.naive_bayes.GaussianNB", seed=7)), FEATURES, LABELS)
     assert model.predict_proba(FEATURES).shape == (600, 2)
 
 
 def test_a_category_that_was_never_seen_is_scored_all_the_same() -> None:
-    model = fit(Train(estimator=LOGISTIC), FEATURES, LABELS)
+    model = fit(policy(Train(estimator=LOGISTIC)), FEATURES, LABELS)
     strange = FEATURES.head(3).assign(group="c")
     assert np.isfinite(model.predict_proba(strange)).all()
 
 
 def test_an_entrypoint_gets_rows_parameters_and_seed() -> None:
-    model = fit(Train(entrypoint="test_train:make", params={"C": 0.5}, seed=3), FEATURES, LABELS)
+    model = fit(policy(Train(entrypoint="test_train:make", params={"C": 0.5}, seed=3)), FEATURES, LABELS)
     assert model[-1].C == 0.5
     assert model[-1].n_features_in_ == 1
 
@@ -159,10 +164,10 @@ def test_an_entrypoint_gets_rows_parameters_and_seed() -> None:
             "unexpected keyword argument 'c'",
         ),
         (Train(estimator=LOGISTIC, params={"C": -1.0}), "InvalidParameterError"),
-        (Train(estimator="sklearn.svm.LinearSVC"), "without predict_proba"),
+        (Train(estimator="sklearn.svm.LinearSVC"), "no predict_proba"),
         (Train(entrypoint="test_train:nothing"), "has no attribute"),
         (Train(entrypoint="test_train.make"), "ValueError"),
-        (Train(entrypoint="test_train:no_model"), "without predict_proba"),
+        (Train(entrypoint="test_train:no_model"), "no predict_proba"),
         (Train(entrypoint="test_train:make"), "AssertionError"),
         (Train(entrypoint="test_train:narrow"), "Feature names unseen at fit time"),
         (Train(entrypoint="test_train:three"), r"the shape \(5, 3\)"),
@@ -171,14 +176,14 @@ def test_an_entrypoint_gets_rows_parameters_and_seed() -> None:
 )
 def test_an_estimator_that_cannot_be_used_is_the_policys_mistake(how: Train, told: str) -> None:
     with pytest.raises(BadInput, match=told) as caught:
-        fit(how, FEATURES, LABELS)
+        fit(policy(how), FEATURES, LABELS)
     assert str(how.estimator or how.entrypoint) in caught.value.subject
 
 
 def test_rows_that_the_estimator_does_not_take_are_refused() -> None:
     with pytest.raises(BadInput, match="NaN"):
         fit(
-            Train(estimator=LOGISTIC),
+            policy(Train(estimator=LOGISTIC)),
             FEATURES.assign(x1=FEATURES["x1"].mask(FEATURES["x1"] > 2)),
             LABELS,
         )
