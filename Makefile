@@ -4,9 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check lint types contracts proof bench lock clean
+.PHONY: help demo test check lint types contracts proof bench bench-gates lock clean
 help:            ## show the targets
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 demo: $(READY)   ## install, then tell the whole story on real data
 	@$(BIN)/headgate demo
@@ -32,9 +32,14 @@ proof: $(READY)  ## the longer proofs: simulations with more repetitions, more k
 bench: $(READY)  ## the figures that the README quotes
 	@$(BIN)/python -m benchmarks.release --pairs 4
 
+bench-gates: .venv-peers/.ready .venv-peers-older/.ready  ## the gates against what people use, in environments of their own
+	@.venv-peers/bin/python -m benchmarks.gates $(ARGS)
+
 lock: $(READY)   ## compile requirements.txt from pyproject.toml again
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --extra dev --upgrade \
 	  pyproject.toml -o requirements.txt
+	@for peers in peers peers-older; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
+	  --upgrade benchmarks/$$peers.in -o benchmarks/requirements-$$peers.txt || exit 1; done
 
 clean:           ## remove the environment; the records in .headgate stay
 	rm -rf $(VENV)
@@ -45,4 +50,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-%/.ready: benchmarks/requirements-%.txt
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install -q --disable-pip-version-check uv
+	@.venv-$*/bin/uv pip sync -q --python .venv-$*/bin/python --require-hashes benchmarks/requirements-$*.txt
 	@touch $@

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import getpass
 import os
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.calibrate import calibrate
+from flows.guard import as_json, guarded, known
+from flows.waive import waive
 from headgate import __version__
-from headgate.errors import BadInput, HeadgateError
 from tasks.read import Site
 
 if TYPE_CHECKING:
@@ -47,8 +45,10 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
     First steps:
       headgate demo                     see the whole story on real data
       headgate policy check MODEL       is my policy sound?
+      headgate policy calibrate MODEL   are its gates ever wrong? measured on its own rows
       headgate release MODEL            validate, train, register, evaluate, package, approve, promote
       headgate approve RELEASE ...      sign; the release goes on
+      headgate waive MODEL ...          except one gate from its verdict: two people, one reason, one last day
       headgate status [MODEL|RELEASE]   what stands, and why
       headgate audit [MODEL]            is all of it true?
 
@@ -56,36 +56,6 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
     2 the caller's mistake; 3 the surroundings failed. Every command has --json.
     """
     context.obj = Site(home=home.resolve(), expectations=expectations)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-
-
-def guarded(command: Callable[..., int | None]) -> Callable[..., None]:
-    """Turn errors into messages and exit codes."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            code = command(*args, **kwargs) or 0
-        except HeadgateError as error:
-            _complain(error)
-            code = error.exit_code
-        except Exception:  # whatever it was, it was not a pass
-            traceback.print_exc()
-            click.echo("Unexpected. Nothing was promoted by this; what was recorded stays. Please report it.", err=True)
-            code = HeadgateError.exit_code
-        sys.exit(code)
-
-    return run
-
-
-def _complain(error: HeadgateError) -> None:
-    click.echo(
-        f"{click.style('error', fg='red', bold=True)}: {error.subject}\n  got:      {error.got}\n"
-        f"  expected: {error.expected}\n  next:     {error.next_step}",
-        err=True,
-    )
 
 
 @cli.command()
@@ -192,23 +162,12 @@ def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
     from tasks.record import Desk, reopen
 
     model = name.rpartition("-")[0]
-    asked = Desk(site.home, _known(site, model, name)).release(name).step(Requested)
+    asked = Desk(site.home, known(site, model, name)).release(name).step(Requested)
     folder = site.folder(model) if site.expectations else Path(asked.folder)
     case = reopen(str(site.home), str(folder), name)
     if not answered(case, **given):
         return 0
     return _release(site, folder, asked.requester, as_json, resume=name)
-
-
-def _known(site: Site, model: str, name: str) -> str:
-    if not (site.home / "store" / "ledger" / model).is_dir() or not model:
-        raise BadInput(
-            f"'{name}'",
-            got=f"no ledger in {site.home}",
-            expected="a model or a release that was made with this home",
-            next_step="run `headgate status`, or set HEADGATE_HOME",
-        )
-    return model
 
 
 @cli.command()
@@ -226,7 +185,7 @@ def status(site: Site, name: str | None, as_json: bool) -> None:
     if name is None or name in models:
         show_models([Desk(site.home, m) for m in models if name in (None, m)], as_json=as_json)
     else:
-        show_release(Desk(site.home, _known(site, name.rpartition("-")[0], name)), name, as_json=as_json)
+        show_release(Desk(site.home, known(site, name.rpartition("-")[0], name)), name, as_json=as_json)
 
 
 @cli.command()
@@ -261,16 +220,27 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("model")
+@click.option("--rows", type=click.IntRange(1), help="Plan for so many evaluation rows instead of those at hand.")
 @as_json
 @click.pass_obj
 @guarded
-def check(site: Site, model: str, as_json: bool) -> None:
-    """Check the policy of MODEL: all problems at once, each with its place in the file."""
+def check(site: Site, model: str, rows: int | None, as_json: bool) -> None:
+    """Check the policy of MODEL: all problems at once, each with its place in the file; and what its gates can decide.
+
+    For each gate and slice, the smallest margin that it can confirm and the smallest violation that it can see with the
+    rows at hand. A gate that they cannot decide is named; that is a warning, and the exit code stays 0.
+    """
+    from flows.foresee import as_plain, show_foresight
     from flows.show import show_policy
+    from tasks.foresee import foresee
     from tasks.read import read_policy, read_signers
 
     folder = site.folder(model)
-    show_policy(read_policy(folder), read_signers(folder), as_json=as_json)
+    sound, signers = read_policy(folder), read_signers(folder)
+    found = foresee(site.home, folder, sound, rows)
+    show_policy(sound, signers, as_json=as_json, plan=as_plain(found))
+    if not as_json:
+        show_foresight(found)
 
 
 @policy.command()
@@ -310,6 +280,10 @@ def down(site: Site, as_json: bool) -> None:
     from tasks import serve
 
     show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
+
+
+cli.add_command(waive)
+policy.add_command(calibrate)
 
 
 def main() -> None:

@@ -12,15 +12,17 @@ from rich.table import Table
 
 from headgate.approval import moment, namespace
 from headgate.audit import Findings
+from headgate.excuse import excused, headline
 from headgate.judgement import Judged
 from headgate.markdown import plain
-from headgate.policy import Policy
+from headgate.policy import Policy, Waivers
 from headgate.records import Evaluated, Registered, Validated, record_of
-from headgate.release import Release
+from headgate.release import Release, Waiver
 from headgate.signers import AllowedSigners
 from headgate.state import State
 from headgate.story import sentence
 from headgate.verdict import Verdict
+from headgate.waiver import namespace as waiving
 from tasks.record import Desk, now
 
 _COLOURS = {
@@ -65,15 +67,30 @@ def show_release(desk: Desk, name: str, *, as_json: bool, brief: bool = False) -
         _row(story, e.seq, e.time[:19].replace("T", " "), e.kind, sentence(record_of(e.kind, dict(e.body))))
     console().print(story)
     if judged:
-        _show_verdicts(name, judged, brief=brief)
+        _show_verdicts(release, judged, brief=brief)
     _show_next(release)
 
 
-def _show_verdicts(name: str, judged: Judged, *, brief: bool) -> None:
-    shown = _table("gates", "verdict", "gate", "rows", "arithmetic")
+def show_waivers(model: str, waivers: Sequence[Waiver], *, as_json: bool) -> None:
+    """Waivers: what each excuses, until when, who signed it and why, and whether it stands today."""
+    if as_json:
+        return _print_json({"model": model, "waivers": [_waiver(w) for w in waivers]})
+    shown = _table(f"{model}: waivers", "slot", "gate", "rows", "covers", "until", "stands", "signed by", "why")
+    for w in waivers:
+        d, said = _waiver(w), w.record
+        people = ", ".join(f"{p.person} as {p.role}" for p in said.people)
+        _row(shown, w.seq, said.gate, said.slice or "any", said.covers, said.until, d["stands"], people, said.reason)
+    console().print(shown)
+
+
+def _show_verdicts(release: Release, judged: Judged, *, brief: bool) -> None:
+    name = release.id
+    shown = _table(f"gates: {headline(judged, release.waivers)}", "verdict", "gate", "rows", "arithmetic")
     for j in sorted(judged.judgements, key=lambda j: -j.verdict):
         if not (brief and j.verdict is Verdict.PASS):
             _row(shown, j.verdict.name, j.gate, j.slice, j.reason)
+    if release.waivers:
+        show_waivers(f"{len(excused(judged, release.waivers))} excused in {name}", release.waivers, as_json=False)
     for omitted in judged.omitted:
         _row(shown, "not judged", omitted.gate, "", omitted.reason)
     if shown.row_count:
@@ -107,19 +124,21 @@ def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
     if not found:
         console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
     for name, f in found.items():
-        checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals recomputed"
+        checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals"
+        checked += f"{f', {f.waivers} waivers' if f.waivers else ''} recomputed"
         shown = _table(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
         for a in f.anomalies:
             _row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
         console().print(shown if f.anomalies else f"[green]✓[/] audit of {escape(name)}: {checked}; nothing is wrong")
 
 
-def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool) -> None:
-    """A sound policy: its digest, its gates and who may approve."""
-    people = {role: _people(signers, role) for role in policy.approval.roles}
+def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool, plan: Mapping[str, Any]) -> None:
+    """A sound policy: its digest, its gates and who may approve; as JSON also what the gates can decide."""
+    people = {role: _people(signers, namespace(role)) for role in policy.approval.roles}
     if as_json:
         gates = [{"gate": g.label, **g.model_dump(mode="json", exclude_defaults=True)} for g in policy.gate]
-        return _print_json({"model": policy.model.name, "digest": policy.digest, "gates": gates, "signers": people})
+        told = {"model": policy.model.name, "digest": policy.digest, "gates": gates, "signers": people, "plan": plan}
+        return _print_json(told)
     shown = _table(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "form", "demand", "why")
     for g in policy.gate:
         given = g.model_dump(include={"min", "max", "max_increase", "max_decrease", "slices", "gap_across"})
@@ -129,6 +148,18 @@ def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool) -> No
         need = policy.approval.roles[role]
         note = ", ".join(names) or "NOBODY: add a line to allowed_signers, or no release can be approved"
         console().print(f"{need} × {role}: {plain(note)}", markup=False)
+    if policy.waivers is not None:
+        _show_waivable(policy.waivers, signers)
+
+
+def _show_waivable(allowed: Waivers, signers: AllowedSigners) -> None:
+    out = console()
+    out.print(
+        plain(f"May be waived for {allowed.max_days} days: {', '.join(allowed.gates) or 'nothing'}"), markup=False
+    )
+    for role, need in allowed.roles.items():
+        note = ", ".join(_people(signers, waiving(role))) or "NOBODY: nobody can sign a waiver as this"
+        out.print(f"{need} × {role} waive: {plain(note)}", markup=False)
 
 
 def show_servers(servers: Mapping[str, str], *, as_json: bool) -> None:
@@ -146,12 +177,31 @@ def _show_model(state: State) -> None:
     shown = _table(f"{state.model}: {aliases}", "release", "stage", "data", "gates", "version", "opened", "next")
     for r in state.releases.values():
         d = _release(r)
-        _row(shown, r.id, r.stage, d["data"], d["gates"], d["version"], r.opened[:19].replace("T", " "), d["next"])
+        _row(shown, r.id, r.stage, d["data"], _gates(r), d["version"], r.opened[:19].replace("T", " "), d["next"])
     console().print(shown)
+    if state.waivers:
+        show_waivers(state.model, list(state.waivers.values()), as_json=False)
 
 
 def _model(state: State) -> dict[str, Any]:
-    return {"aliases": dict(state.aliases), "releases": [_release(r) for r in state.releases.values()]}
+    return {
+        "aliases": dict(state.aliases),
+        "releases": [_release(r) for r in state.releases.values()],
+        "waivers": [_waiver(w) for w in state.waivers.values()],
+    }
+
+
+def _waiver(waiver: Waiver) -> dict[str, Any]:
+    ended = "revoked" if waiver.revoked is not None else "over"
+    stands = "yes" if waiver.stands(now()) else ended
+    return {"slot": waiver.seq, "stands": stands, **waiver.record.model_dump(mode="json")}
+
+
+def _gates(release: Release) -> str | None:
+    evaluated = release.find(Evaluated)
+    if evaluated is None or not release.waivers:
+        return evaluated.verdict.name if evaluated else None
+    return f"{evaluated.verdict.name}; {evaluated.standing.name} with {len(release.waivers)} waived"
 
 
 def _release(release: Release) -> dict[str, Any]:
@@ -163,6 +213,8 @@ def _release(release: Release) -> dict[str, Any]:
         "opened": release.opened,
         "data": validated.verdict.name if validated else None,
         "gates": evaluated.verdict.name if evaluated else None,
+        "standing": evaluated.standing.name if evaluated else None,
+        "waivers": [_waiver(w) for w in release.waivers],
         "version": registered.version if registered else None,
         "missing": release.missing,
         "halted": release.halted.model_dump(mode="json") if release.halted else None,
@@ -176,13 +228,13 @@ def _judged(desk: Desk, release: Release) -> Judged | None:
 
 
 def _findings(found: Findings) -> dict[str, Any]:
-    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals")}
+    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals", "waivers")}
     return {**counted, "anomalies": [vars(a) for a in found.anomalies]}
 
 
-def _people(signers: AllowedSigners, role: str) -> list[str]:
+def _people(signers: AllowedSigners, space: str) -> list[str]:
     today = moment(now())
-    return [name for line in signers.lines if line.allows(line.key, namespace(role), today) for name in line.names]
+    return [name for line in signers.lines if line.allows(line.key, space, today) for name in line.names]
 
 
 def _table(title: str, *header: str) -> Table:

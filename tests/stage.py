@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 TASKS = ("snapshot", "train", "register", "evaluate", "package", "approve", "promote", "publish")
-SERVED = ServingProfile(latencies_us=(1000,) * 300, load_ms=1.0, peak_memory_mib=200.0)
+SERVED = ServingProfile(latencies_us=(1000,) * 300, loads_ms=(1.0,), peak_memory_mib=200.0)
 
 
 @dataclass
