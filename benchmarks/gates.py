@@ -4,7 +4,7 @@
 
 Timed, for everybody: from columns in memory to numbers; not timed: imports, reading, a first run on 2,000 rows. Ours
 gets attributes as dictionary codes ("codes", against DuckDB's ENUM) or as Arrow text, one per row, which it encodes
-within its time ("strings", against VARCHAR), and scores as numbers. It uses one thread, DuckDB two.
+within its time ("strings", against VARCHAR), and scores as numbers. Both use two threads.
 
 `--quick`: 100,000 rows, without the slow: TFMA, MLflow, the newest Fairlearn and the scikit-learn loop over everything.
 `--long`: also Fairlearn with all 200 bootstraps instead of an extrapolation, and memory at 100,000,000 rows.

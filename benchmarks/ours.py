@@ -15,7 +15,7 @@ from benchmarks.work import RATES, Figures, Work
 from headgate import bounds
 from headgate.batch import Batch
 from headgate.estimate import Survey, Who, survey
-from headgate.scheme import Scheme
+from headgate.scheme import Detail, Scheme
 from headgate.slices import Column, column, groups_of
 from headgate.tally import Tally, count
 
@@ -23,6 +23,7 @@ ALPHA = 0.05
 OTHERS = ("roc_auc", "log_loss", "brier_score", "expected_calibration_error")
 BOTH: tuple[Who, ...] = ("candidate", "champion", "difference")
 ROWS_AT_ONCE = 2**18
+THREADS = 2
 
 Measured = list[tuple[str, Who, Survey, Any]]
 """Metric, model, the figures of every slice, and their bounds."""
@@ -30,12 +31,12 @@ Measured = list[tuple[str, Who, Survey, Any]]
 
 def rates(batch: Batch, slices: Sequence[tuple[str, ...]] = SLICES) -> Measured:
     """The rates of each slice with their intervals, of each model that scored the rows and of their difference."""
-    return _measured(_counted(batch, slices), RATES)
+    return _measured(count(_scheme(slices, len(batch.predictions), "decisions"), batch, threads=THREADS), RATES)
 
 
 def everything(batch: Batch) -> tuple[Measured, dict[str, Any]]:
     """The same with AUC, log loss, Brier score and calibration error, and the candidate's gaps over all pairs."""
-    tally = _counted(batch, SLICES)
+    tally = count(_scheme(SLICES, 2), batch, threads=THREADS)
     found = _measured(tally, (*RATES, *OTHERS))
     return found, {metric: _gaps(tally, of, sides) for metric, who, of, sides in found if who == "candidate"}
 
@@ -45,12 +46,8 @@ def stream(path: Path) -> Measured:
     return _measured(count(_scheme(SLICES, 2), _batches(path)), (*RATES, *OTHERS))
 
 
-def _scheme(slices: Sequence[tuple[str, ...]], models: int) -> Scheme:
-    return Scheme("binary", models, tuple(slices), threshold=THRESHOLD)
-
-
-def _counted(batch: Batch, slices: Sequence[tuple[str, ...]]) -> Tally:
-    return count(_scheme(slices, len(batch.predictions)), batch)
+def _scheme(slices: Sequence[tuple[str, ...]], models: int, detail: Detail = "scores") -> Scheme:
+    return Scheme("binary", models, tuple(slices), threshold=THRESHOLD, detail=detail)
 
 
 def _measured(tally: Tally, metrics: Sequence[str]) -> Measured:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from headgate.errors import BadInput
-from headgate.grid import Reals
+from headgate.grid import Ints, Reals
 from headgate.scheme import Scheme
 from headgate.slices import Column
 
@@ -37,28 +37,21 @@ class Batch:
         """The number of rows."""
         return len(np.asarray(self.labels))
 
-    def parts(self, rows: int) -> Iterator[tuple[int, Batch]]:
-        """The batch in pieces of at most so many rows, each with the number of its first row; at least one."""
-        for start in range(0, max(self.size, 1), rows):
-            at = slice(start, start + rows)
-            yield (
-                start,
-                Batch(
-                    np.asarray(self.labels)[at],
-                    [np.asarray(p)[at] for p in self.predictions],
-                    {name: Column(c.parts, c.codes[at]) for name, c in self.columns.items()},
-                    {name: [np.asarray(s)[at] for s in each] for name, each in self.scores.items()},
-                ),
-            )
+    def taken(self, at: Ints | slice) -> Batch:
+        """Some rows by their places, without the columns."""
+        scores = {name: [np.asarray(s)[at] for s in each] for name, each in self.scores.items()}
+        return Batch(np.asarray(self.labels)[at], [np.asarray(p)[at] for p in self.predictions], scores=scores)
 
 
 def demanded(scheme: Scheme, batch: Batch) -> Batch:
     """The batch with what the scheme demands, as float64.
 
     Raises:
-        BadInput: as `arrays_of`.
+        BadInput: what is missing or too much, is not numbers, or has another shape.
     """
     labels, predictions, scores = arrays_of(scheme, batch)
+    for name in dict.fromkeys(name for columns in scheme.slices for name in columns):
+        _demand(f"rows of the slice column {name!r}", _rows_of(batch, name), len(labels))
     named = {kind.name: own for kind, own in zip(scheme.scores, scores, strict=True)}
     return Batch(labels, predictions, batch.columns, named)
 
@@ -75,8 +68,6 @@ def arrays_of(scheme: Scheme, batch: Batch) -> tuple[Reals, list[Reals], list[li
     _demand("custom scores", sorted(batch.scores), sorted(score.name for score in scheme.scores))
     for name, given in batch.scores.items():
         _demand(f"models that gave '{name}'", len(given), scheme.models)
-    for name in dict.fromkeys(name for columns in scheme.slices for name in columns):
-        _demand(f"rows of the slice column {name!r}", _rows_of(batch, name), n)
     scores = [[_numbers(a, f"'{s.name}'", n, ()) for a in batch.scores[s.name]] for s in scheme.scores]
     return labels, [_numbers(p, "predictions", n, wide) for p in batch.predictions], scores
 

@@ -23,13 +23,15 @@ def contribution(scheme: Scheme, batch: Batch) -> Contribution:
     if not valid.all():
         labels, predictions = labels[valid], [scores[valid] for scores in predictions]
         custom = [[numbers[valid] for numbers in each] for each in custom]
+    if scheme.detail == "decisions":
+        return Contribution(valid, {"cells": [_decisions(labels.astype(np.int32), predictions, scheme)]})
     predictions = [scores + 0.0 for scores in predictions]  # -0.0 is 0.0, or their ties would be spelled apart
     y, bins = labels.astype(np.int32), [grid.bins_of(scores) for scores in predictions]
     losses = [grid.log_losses(labels, scores) for scores in predictions]
     residuals = [labels - scores for scores in predictions]
     return Contribution(
         valid=valid,
-        counts=_counts(y, predictions, bins, scheme.threshold or 0.0),
+        counts=_counts(y, _decisions(y, predictions, scheme), bins),
         sums={
             "means": [means_of(scheme, [losses, [e * e for e in residuals], *custom])],
             "reliability": [reliability(m, *each) for m, each in enumerate(zip(predictions, residuals, strict=True))],
@@ -38,11 +40,16 @@ def contribution(scheme: Scheme, batch: Batch) -> Contribution:
     )
 
 
-def _counts(y: Cells, predictions: list[Reals], bins: list[Cells], threshold: float) -> dict[str, list[Cells]]:
-    cell = 4 * y
+def _decisions(y: Cells, predictions: list[Reals], scheme: Scheme) -> Cells:
+    """Flat cells of (2, 2, 2); without a champion, its decision is 0."""
+    cells = 4 * y
     for weight, scores in zip((2, 1), predictions, strict=False):
-        cell[scores >= threshold] += weight
-    counts = {"cells": [cell], "histogram": histogram_cells(y, bins)}
+        cells += np.int32(weight) * (scores >= (scheme.threshold or 0.0))
+    return cells
+
+
+def _counts(y: Cells, decisions: Cells, bins: list[Cells]) -> dict[str, list[Cells]]:
+    counts = {"cells": [decisions], "histogram": histogram_cells(y, bins)}
     return {**counts, "joint": [joint_cells(y, bins)]} if len(bins) == 2 else counts
 
 

@@ -70,6 +70,8 @@ def _agreements(scheme: Scheme, arrays: Mapping[str, Array]) -> Iterator[bool]:
 
 def _sums(scheme: Scheme, arrays: Mapping[str, Array], n: Array) -> Iterator[tuple[str, Any]]:
     """What sums of powers of numbers in [-1, 1] owe the rows, each other, and the counts. `n`: Python integers."""
+    if not scheme.sums:
+        return
     means, slack = arrays["means"], n * _SLACK
     for place, score in enumerate(scheme.means):
         each = np.moveaxis(means[:, place], 0, -1)  # (contrasts, 3, slices)

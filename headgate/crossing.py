@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 from headgate.slices import ALL, Column, combined
 
 MOST_NUMBERS = 2**24
-"""The most numbers that are kept while crossed groups are counted at once; beyond it, each slice by itself."""
+"""The most numbers that are kept while crossed groups are counted at once."""
+
+MOST_CELLS = 2**16
+"""The most groups of a crossing: codes of 16 bits are sorted by their digits, several times faster than others."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Some rows coded by the crossing of some columns.
+    """The crossing of some columns.
 
     Attributes:
-        columns: the columns, in the order of the code's digits; slices: which slices are sums of these groups.
-        codes: int32 (n,), the group of each row; sizes: groups per column, so that codes < product of sizes.
+        columns: the columns, in the order of the code's digits; slices: which slices are sums of its groups.
     """
 
     columns: Mapping[str, Column]
     slices: tuple[tuple[str, ...], ...]
-    codes: NDArray[np.int32]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -40,18 +41,27 @@ class Crossing:
         """Groups of the crossing, most of them perhaps empty."""
         return int(np.prod(self.sizes, dtype=np.int64))
 
-    def margins(self, of_cells: Mapping[str, Array], *, rows: str) -> Iterator[tuple[str, dict[str, Array]]]:
-        """The label of every group that has rows, and its part of each array, whose first axis is the crossing's.
+    def codes(self, n: int) -> NDArray[np.uint16]:
+        """The group of each of n rows."""
+        code = np.zeros(n, dtype=np.int32)
+        for column in self.columns.values():
+            code *= len(column.parts)
+            code += column.codes
+        return code.astype(np.uint16)
+
+    def margins(self, of_cells: Mapping[str, Array], *, rows: str) -> Iterator[tuple[list[str], dict[str, Array]]]:
+        """Per slice, the labels of its groups that have rows, and their part of each array; `all` even without rows.
 
         Args:
-            rows: the name of the array that holds the number of rows.
+            of_cells: arrays whose first axis is the crossing's. rows: the name of the one that holds the rows.
         """
         names = tuple(self.columns)
         memo = {name: _Margins(names, a.reshape((*self.sizes, *a.shape[1:]))) for name, a in of_cells.items()}
         for columns in self.slices:
             found = {name: margins.of(columns) for name, margins in memo.items()}
-            for place in np.argwhere(found[rows] > 0).tolist():
-                yield self._label(columns, place), {name: a[tuple(place)] for name, a in found.items()}
+            places = np.argwhere((found[rows] > 0) | (not columns))
+            at = tuple(places.T) if columns else np.newaxis
+            yield [self._label(columns, place) for place in places.tolist()], {n: a[at] for n, a in found.items()}
 
     def _label(self, columns: tuple[str, ...], place: Sequence[int]) -> str:
         kept = [name for name in self.columns if name in columns]
@@ -80,23 +90,31 @@ class _Margins:
         return self.made[kept]
 
 
-def crossings(columns: Mapping[str, Column], slices: Sequence[tuple[str, ...]], n: int, width: int) -> list[Crossing]:
-    """The crossings that together hold all rows and every slice; one, if that has few enough groups.
+def crossings(columns: Mapping[str, Column], slices: Iterable[tuple[str, ...]], width: int) -> list[Crossing]:
+    """Few crossings that together hold every slice; the first one holds all rows too.
 
     Args:
-        n: the number of rows. width: the numbers that are kept of each group.
+        width: the numbers that are kept of each group.
     """
-    wanted = {name: columns[name] for names in slices for name in names}
-    if np.prod([len(column.parts) for column in wanted.values()], dtype=np.float64) * width <= MOST_NUMBERS:
-        return [Crossing(wanted, ((), *slices), _codes(list(wanted.values()), n))]
-    each = {" & ".join(names): combined([columns[name] for name in names]) for names in slices}
-    every = Crossing({}, ((),), np.zeros(n, dtype=np.int32))
-    return [every, *(Crossing({name: column}, ((name,),), column.codes) for name, column in each.items())]
+    together: list[list[tuple[str, ...]]] = [[]]
+    for names in slices:
+        home = next((each for each in together if _fit(columns, [*each, names], width)), None)
+        if home is None:
+            together.append(home := [])
+        home.append(names)
+    made = [_crossing(columns, each, width) for each in together if each] or [Crossing({}, ())]
+    return [Crossing(made[0].columns, ((), *made[0].slices)), *made[1:]]
 
 
-def _codes(columns: Sequence[Column], n: int) -> NDArray[np.int32]:
-    code = np.zeros(n, dtype=np.int32)
-    for column in columns:
-        code *= len(column.parts)
-        code += column.codes
-    return code
+def _fit(columns: Mapping[str, Column], slices: Sequence[tuple[str, ...]], width: int) -> bool:
+    names = {name for each in slices for name in each}
+    cells = np.prod([len(columns[name].parts) for name in names], dtype=np.float64)
+    return bool(cells <= min(MOST_CELLS, MOST_NUMBERS / width))
+
+
+def _crossing(columns: Mapping[str, Column], slices: Sequence[tuple[str, ...]], width: int) -> Crossing:
+    if _fit(columns, slices, width):
+        return Crossing({name: columns[name] for names in slices for name in names}, tuple(slices))
+    (names,) = slices  # too many groups even alone: only those that have rows are kept
+    label = " & ".join(names)
+    return Crossing({label: combined([columns[name] for name in names])}, ((label,),))

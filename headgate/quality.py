@@ -22,12 +22,17 @@ from headgate.tally import Tally
 QUANTILES = {"absolute_error_p50": 0.5, "absolute_error_p90": 0.9, "absolute_error_p95": 0.95}
 """Quantiles of a regression's absolute error."""
 
+DECIDED = (*RATES, "balanced_accuracy")
+"""What decisions alone tell of a binary task."""
+
 _ONE_CLASS = frozenset({*RATES, *RANKED} - {"accuracy"})
 
 
 def known(scheme: Scheme, metric: str) -> bool:
     """Whether a tally under this scheme can tell of a metric."""
     name, _, of = metric.partition("@")
+    if scheme.detail == "decisions":
+        return metric in DECIDED
     if of:
         return scheme.task == "multiclass" and name in _ONE_CLASS and of in scheme.classes
     return name in _OF_TASK[scheme.task] or any(score.name == name for score in scheme.means)
@@ -35,6 +40,8 @@ def known(scheme: Scheme, metric: str) -> bool:
 
 def metrics_of(scheme: Scheme) -> tuple[str, ...]:
     """Every metric that a tally under this scheme tells of, those of one class against the rest left out."""
+    if scheme.detail == "decisions":
+        return DECIDED
     own = (score.name for score in scheme.means if score.name != "mean_squared_error")
     return (*_OF_TASK[scheme.task], *own)
 

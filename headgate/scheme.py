@@ -9,10 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal, get_args
 
 from headgate.errors import BadInput
 from headgate.grid import BINS, CALIBRATION_BINS, COARSE_BINS
@@ -25,6 +22,9 @@ LOG_LOSS_SCALE = 64.0
 
 ERROR_BINS = 2048
 """Bins of the absolute error of a regression, as a share of the range: see `errors.ERROR_EDGES`."""
+
+
+Detail = Literal["scores", "decisions"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Scheme:
         classes: of a multiclass task: the names, in the order of the class numbers.
         span: of a regression: the range that every label and prediction must lie in.
         scores: custom per-row scores.
+        detail: of a binary task, "decisions" keeps the decisions alone: rates can be told, at a fraction of the cost.
 
     Raises:
         BadInput: parts that the task needs and does not have.
@@ -68,6 +69,7 @@ class Scheme:
     classes: tuple[str, ...] = ()
     span: tuple[float, float] | None = None
     scores: tuple[Score, ...] = ()
+    detail: Detail = "scores"
 
     def __post_init__(self) -> None:
         """Demand what the task needs."""
@@ -78,7 +80,8 @@ class Scheme:
             "scored": bool(self.scores),
         }
         names = [score.name for score in self.means]
-        if not sound.get(self.task) or self.models not in (1, 2) or len(set(names)) < len(names):
+        whole = self.detail == "scores" or (self.detail == "decisions" and self.task == "binary" and not self.scores)
+        if not (sound.get(self.task) and whole) or self.models not in (1, 2) or len(set(names)) < len(names):
             raise BadInput(
                 "what is to be tallied",
                 got=f"{self.to_plain()}",
@@ -100,7 +103,7 @@ class Scheme:
             ),
             "scored": (),
         }
-        return (*own[self.task], *self.scores)
+        return (*own[self.task], *self.scores) if self.detail == "scores" else ()
 
     @property
     def contrasts(self) -> int:
@@ -121,7 +124,8 @@ class Scheme:
             "regression": {"errors": (models, ERROR_BINS)},
             "scored": {},
         }
-        return {name: shape for name, shape in tables[self.task].items() if models == 2 or name != "joint"}
+        kept = tables[self.task] if self.detail == "scores" else {"cells": tables["binary"]["cells"]}
+        return {name: shape for name, shape in kept.items() if models == 2 or name != "joint"}
 
     @cached_property
     def sums(self) -> Mapping[str, tuple[int, ...]]:
@@ -129,6 +133,8 @@ class Scheme:
 
         The last axis of `means` and `reliability` is x, x², x³.
         """
+        if self.detail == "decisions":
+            return {}
         kept: dict[str, tuple[int, ...]] = {"means": (len(self.means), self.contrasts, 3)}
         if self.task in ("binary", "multiclass"):
             kept["reliability"] = (self.models, CALIBRATION_BINS, 3)
@@ -145,11 +151,6 @@ class Scheme:
     def width(self) -> int:
         """How many numbers are kept of a slice."""
         return sum(math.prod(shape) for shape in self.shapes.values())
-
-    def zeros(self) -> dict[str, NDArray[Any]]:
-        """What is kept of a slice without rows; sums as Python integers."""
-        zeros = {name: np.zeros(shape, dtype=np.int64) for name, shape in self.shapes.items()}
-        return {name: array.astype(object) if name in self.sums else array for name, array in zeros.items()}
 
     @classmethod
     def of(cls, policy: Policy, models: int) -> Scheme:
@@ -179,6 +180,7 @@ class Scheme:
             "classes": list(self.classes),
             "range": None if self.span is None else list(self.span),
             "scores": [[s.name, s.low, s.high] for s in self.scores],
+            "detail": self.detail,
         }
 
     @classmethod
@@ -189,8 +191,8 @@ class Scheme:
             KeyError, TypeError, ValueError, BadInput: anything else.
         """
         low_high = plain["range"]
-        if plain["task"] not in get_args(Task):
-            raise ValueError(f"task {plain['task']}")
+        if plain["task"] not in get_args(Task) or plain["detail"] not in get_args(Detail):
+            raise ValueError(f"task {plain['task']}, detail {plain['detail']}")
         return cls(
             task=plain["task"],
             models=plain["models"],
@@ -199,4 +201,5 @@ class Scheme:
             classes=tuple(plain["classes"]),
             span=None if low_high is None else (float(low_high[0]), float(low_high[1])),
             scores=tuple(Score(name, float(low), float(high)) for name, low, high in plain["scores"]),
+            detail=plain["detail"],
         )

@@ -7,6 +7,7 @@ Every number is an integer, so that tallies of partitions merge to the same byte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, NamedTuple
@@ -14,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headgate import binary, grid, multiclass, regression
-from headgate.accumulator import Accumulator
+from headgate.accumulator import Accumulator, Stretch, stretch
 from headgate.batch import Batch, demanded
 from headgate.canonical import canonical, digest_of, parse
 from headgate.consistency import demand_consistent
 from headgate.contribution import Contribution
-from headgate.crossing import Array, crossings
+from headgate.crossing import Array, Crossing, crossings
 from headgate.errors import BadInput
 from headgate.grid import Reals
 from headgate.metrics import Task
@@ -38,6 +39,12 @@ _CONTRIBUTIONS: Mapping[Task, Callable[[Scheme, Batch], Contribution]] = {
     "regression": regression.contribution,
     "scored": regression.scored,
 }
+
+
+Map = Callable[..., Iterable[Any]]
+"""`map`, or that of a pool."""
+
+_Groups = list[tuple[list[str], dict[str, Array]]]
 
 
 class Size(NamedTuple):
@@ -63,29 +70,12 @@ class Tally:
             sizes; then those of `scheme.counts` (int64) and of `scheme.sums` (Python integers, which never overflow).
         ties: of a binary task: float64 (models, grid.BINS), over all rows: the only score of a bin, or `NO_ROW`, or
             `DIFFERING`. In a bin with one score, ties are real; in another, the order within the bin is unknown.
-
-    Raises:
-        BadInput: groups that do not add up to all rows, e.g. after merging tallies of different slices.
     """
 
     scheme: Scheme
     labels: tuple[str, ...]
     arrays: Mapping[str, Array]
     ties: Reals
-
-    def __post_init__(self) -> None:
-        """Demand that the groups of every slice add up to all rows, in every number."""
-        groups: dict[tuple[str, ...], list[int]] = {tuple(map(escaped, columns)): [] for columns in self.scheme.slices}
-        for place, label in enumerate(self.labels[1:], start=1):
-            groups.setdefault(columns_of(label), []).append(place)
-        if self.labels[:1] != (ALL,) or len(groups) != len(self.scheme.slices):
-            raise _bad(f"slices {sorted(groups)}", f"`all` and {list(self.scheme.slices)}")
-        for columns, places in groups.items():
-            if len(places) > MAX_GROUPS:
-                raise _bad(f"{len(places)} groups of {columns}", f"at most {MAX_GROUPS}")
-            wrong = [name for name, a in self.arrays.items() if not (a[places].sum(axis=0) == a[0]).all()]
-            if wrong:
-                raise _bad(f"{wrong} of {columns} that differ from all rows'", "groups that add up to all rows")
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same, to the byte."""
@@ -156,36 +146,51 @@ def merge(a: Tally, b: Tally) -> Tally:
     return Tally(a.scheme, labels, arrays, _same_ties(a.ties, b.ties))
 
 
-def count(scheme: Scheme, batches: Batch | Iterable[Batch]) -> Tally:
+def count(scheme: Scheme, batches: Batch | Iterable[Batch], *, threads: int = 1) -> Tally:
     """The tally of some rows, in one pass over batches; only one batch is held at a time.
+
+    Args:
+        threads: how many work at a batch; the tally is the same.
 
     Raises:
         BadInput: no batch, or one that is not what the scheme demands.
     """
-    if isinstance(batches, Batch):
-        return _counted(scheme, batches)
-    tallies = (_counted(scheme, batch) for batch in batches)
-    first = next(tallies, None)
-    if first is None:
-        raise _bad("no batch of rows", "one or more")
-    return reduce(merge, tallies, first)
+    with ThreadPoolExecutor(threads) as pool:
+        each: Map = map if threads == 1 else pool.map
+        given = [batches] if isinstance(batches, Batch) else batches
+        tallies = (_counted(scheme, batch, each) for batch in given)
+        first = next(tallies, None)
+        if first is None:
+            raise _bad("no batch of rows", "one or more")
+        return reduce(merge, tallies, first)
 
 
-def _counted(scheme: Scheme, batch: Batch) -> Tally:
+def _counted(scheme: Scheme, batch: Batch, each: Map) -> Tally:
     batch = demanded(scheme, batch)
-    groups = crossings(batch.columns, scheme.slices, batch.size, scheme.width)
-    sums = [Accumulator(scheme, crossing) for crossing in groups]
-    ties = np.full((scheme.models if scheme.task == "binary" else 0, grid.BINS), NO_ROW)
-    for start, part in batch.parts(grid.BATCH):
-        added = _CONTRIBUTIONS[scheme.task](scheme, part)
-        ties = _same_ties(ties, _ties(added))
-        for accumulator in sums:
-            accumulator.add(start, added)
-    slices = {label: arrays for accumulator in sums for label, arrays in accumulator.slices()}
-    labels = _ordered({ALL, *slices})
-    found = [slices.get(label) or scheme.zeros() for label in labels]
-    arrays = {name: np.stack([each[name] for each in found]) for name in found[0]}
-    return Tally(scheme, labels, arrays, ties)
+    crossed = crossings(batch.columns, scheme.slices, scheme.width)
+    parts, ties = zip(*(_crossed(scheme, batch, crossing, each) for crossing in crossed), strict=True)
+    groups = [group for part in parts for group in part]
+    found = np.array([label for labels, _ in groups for label in labels])
+    order = np.concatenate([np.flatnonzero(found == ALL), (sorted_ := found.argsort())[found[sorted_] != ALL]])
+    arrays = {name: np.concatenate([a[name] for _, a in groups])[order] for name in scheme.shapes}
+    return Tally(scheme, tuple(found[order].tolist()), arrays, ties[0])
+
+
+def _crossed(scheme: Scheme, batch: Batch, crossing: Crossing, each: Map) -> tuple[_Groups, Reals]:
+    """Every group of a crossing's slices, and the ties of all rows."""
+    codes = crossing.codes(batch.size)
+    order = codes.argsort(kind="stable") if scheme.sums else None
+    sums, ties = Accumulator(scheme, crossing), _no_ties(scheme)
+
+    def work(start: int) -> tuple[Stretch, Reals]:
+        at = slice(start, start + grid.BATCH) if order is None else order[start : start + grid.BATCH]
+        added = _CONTRIBUTIONS[scheme.task](scheme, batch.taken(at))
+        return stretch(scheme, codes[at], added), _ties(added, ties)
+
+    for found, others in each(work, range(0, len(codes), grid.BATCH)):
+        sums.add(found)
+        ties = _same_ties(ties, others)
+    return list(sums.slices()), ties
 
 
 def _ordered(labels: set[str]) -> tuple[str, ...]:
@@ -203,9 +208,17 @@ def _spread(tally: Tally, labels: tuple[str, ...], name: str) -> Array:
     return spread
 
 
-def _ties(added: Contribution) -> Reals:
+def _no_ties(scheme: Scheme) -> Reals:
+    ranked = scheme.task == "binary" and "histogram" in scheme.counts
+    return np.full((scheme.models if ranked else 0, grid.BINS), NO_ROW)
+
+
+def _ties(added: Contribution, known: Reals) -> Reals:
+    """What these rows add to the ties; of bins that are known to differ nothing, whenever that became known."""
     ties = np.full((len(added.scores), grid.BINS), NO_ROW)
-    for only, (scores, bins) in zip(ties, added.scores, strict=True):
+    for only, (scores, bins), settled in zip(ties, added.scores, known == DIFFERING, strict=True):
+        if settled.any():
+            scores, bins = scores[open_ := ~settled[bins]], bins[open_]  # noqa: PLW2901
         only[bins] = scores  # the last one of a bin; a bin where another one differs from it is told next
         only[bins[only[bins] != scores]] = DIFFERING
     return ties
@@ -229,13 +242,29 @@ def _from_plain(value: Any) -> Tally:
         for name, shape in scheme.shapes.items()
     }
     demand_consistent(scheme, arrays)
+    _demand_whole(scheme, labels, arrays)
     ties = [_dense_ties(text, h) for text, h in zip(value["ties"], _histograms(scheme, arrays), strict=True)]
-    return Tally(scheme, labels, arrays, np.stack(ties) if ties else np.full((0, grid.BINS), NO_ROW))
+    return Tally(scheme, labels, arrays, np.stack(ties) if ties else _no_ties(scheme))
+
+
+def _demand_whole(scheme: Scheme, labels: tuple[str, ...], arrays: Mapping[str, Array]) -> None:
+    """Demand that the groups of every slice add up to all rows, in every number."""
+    groups: dict[tuple[str, ...], list[int]] = {tuple(map(escaped, columns)): [] for columns in scheme.slices}
+    for place, label in enumerate(labels[1:], start=1):
+        groups.setdefault(columns_of(label), []).append(place)
+    if labels[:1] != (ALL,) or len(groups) != len(scheme.slices):
+        raise _bad(f"slices {sorted(groups)}", f"`all` and {list(scheme.slices)}")
+    for columns, places in groups.items():
+        if len(places) > MAX_GROUPS:
+            raise _bad(f"{len(places)} groups of {columns}", f"at most {MAX_GROUPS}")
+        wrong = [name for name, a in arrays.items() if not (a[places].sum(axis=0) == a[0]).all()]
+        if wrong:
+            raise _bad(f"{wrong} of {columns} that differ from all rows'", "groups that add up to all rows")
 
 
 def _histograms(scheme: Scheme, arrays: Mapping[str, Array]) -> Array:
     none: Array = np.zeros((0, 2, grid.BINS), dtype=np.int64)
-    return arrays["histogram"][0] if scheme.task == "binary" else none
+    return arrays["histogram"][0] if len(_no_ties(scheme)) else none
 
 
 def _dense_ties(text: str, histogram: Array) -> Reals:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
@@ -11,8 +12,12 @@ from sklearn.metrics import brier_score_loss, log_loss
 from tallies import binary
 
 from headgate import crossing, grid
+from headgate.batch import Batch
 from headgate.canonical import canonical, parse
 from headgate.errors import BadInput, Tampered
+from headgate.estimate import Unmeasurable, measure
+from headgate.scheme import Scheme
+from headgate.slices import column, columns_from
 from headgate.tally import Tally, count, merge
 
 SCORE = st.one_of(
@@ -71,7 +76,7 @@ def test_the_bytes_are_those_of_every_machine():
     random = np.random.Generator(np.random.PCG64(7))
     labels, scores = random.integers(0, 2, 500), random.random(500)
     digest = binary(labels, scores, {"g": ["a"] * 250 + ["b"] * 250}, champion=scores * scores).digest
-    assert digest == "sha256:7045603d5ce4b7b098ee525d7d007dbd937fa27d3df61940dd2909c16b3374d7"
+    assert digest == "sha256:f6fdde76946a6a8efd48be04362cee3ead1b4c9e7bee87b1510e205adaee7f0b"
 
 
 def test_sums_agree_with_scikit_learn():
@@ -224,6 +229,49 @@ def test_slices_counted_by_themselves_are_those_counted_at_once(rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crossing, "MOST_NUMBERS", 0)
         assert tally(rows).to_bytes() == at_once.to_bytes()
+
+
+@settings(max_examples=20, deadline=None)
+@given(ROWS, st.integers(1, 2), st.integers(1, 7))
+def test_neither_threads_nor_the_size_of_the_pieces_change_a_byte(rows, threads, piece):
+    at_once = tally(rows)
+    batch, scheme = parts_of(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grid, "BATCH", piece)
+        assert count(scheme, batch, threads=threads).to_bytes() == at_once.to_bytes()
+
+
+def parts_of(rows):
+    labels, scores, others, sex, race = (list(each) for each in zip(*rows, strict=True)) if rows else [[]] * 5
+    scheme = Scheme("binary", 2, (("sex",), ("race", "sex")), threshold=0.5)
+    numbers = [np.array(each, dtype=np.float64) for each in (labels, scores, others)]
+    return Batch(numbers[0], numbers[1:], columns_from({"sex": sex, "race": race})), scheme
+
+
+@settings(max_examples=20, deadline=None)
+@given(ROWS)
+def test_decisions_alone_tell_the_same_rates_and_nothing_else(rows):
+    batch, scheme = parts_of(rows)
+    few, whole = count(replace(scheme, detail="decisions"), batch), count(scheme, batch)
+    assert few.labels == whole.labels
+    assert all(np.array_equal(few.arrays[name], whole.arrays[name]) for name in ("rows", "invalid", "cells"))
+    assert Tally.from_bytes(few.to_bytes()) == few
+    assert isinstance(measure(few, "log_loss", "all"), Unmeasurable)
+    for metric in ("true_positive_rate", "balanced_accuracy", "f1"):
+        a, b = (measure(t, metric, "all", "difference") for t in (few, whole))
+        assert a == b
+        assert isinstance(a, Unmeasurable) or a.bounds(0.05) == b.bounds(0.05)
+    with pytest.raises(BadInput, match="schemes"):
+        merge(few, whole)
+
+
+def test_slices_of_many_columns_are_counted_in_few_crossings():
+    columns = {f"c{i}": column(f"c{i}", [str(j % 5) for j in range(100)]) for i in range(12)}
+    slices = [(name,) for name in columns]
+    found = crossing.crossings(columns, slices, width=10_000)
+    assert [len(each.columns) for each in found] == [4, 4, 4]
+    assert found[0].slices[0] == ()
+    assert [s for each in found for s in each.slices if s] == slices
 
 
 def test_every_slice_is_what_its_rows_alone_would_give():
