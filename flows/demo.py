@@ -16,9 +16,11 @@ from rich.table import Table
 import flows
 from flows.progress import line, told
 from flows.run import run_release
+from flows.show import show_intervals
 from headgate.audit import Findings
 from headgate.estimate import Estimate, difference
 from headgate.home import Home
+from headgate.judgement import Judged
 from headgate.records import Evaluated, Halted, record_of
 from headgate.slices import ALL
 from headgate.story import sentence
@@ -117,6 +119,9 @@ def _tell(desk: Desk, name: str) -> None:
     state = desk.state()
     halted = state.release(name).halted
     live = ", ".join(f"'{alias}' is version {version}" for alias, version in state.aliases.items()) or "nothing is live"
+    evaluated = state.release(name).find(Evaluated)
+    if evaluated is not None:
+        show_intervals(Judged.model_validate_json(desk.evidence.get(evaluated.judged)), out)
     if halted is None:
         out.print(f"[green]{name} is promoted:[/] {live}.")
     else:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from headgate.approval import moment, namespace
 from headgate.audit import Findings
@@ -21,6 +22,7 @@ from headgate.release import Release, Waiver
 from headgate.signers import AllowedSigners
 from headgate.state import State
 from headgate.story import sentence
+from headgate.strip import legend, lines
 from headgate.verdict import Verdict
 from headgate.waiver import namespace as waiving
 from tasks.record import Desk, now
@@ -83,9 +85,20 @@ def show_waivers(model: str, waivers: Sequence[Waiver], *, as_json: bool) -> Non
     console().print(shown)
 
 
+def show_intervals(judged: Judged, out: Console) -> None:
+    """One line per gate: its worst comparison with its interval and its limit."""
+    for text in lines(judged):
+        said = Text(f"  {text}")
+        said.stylize(_COLOURS.get(text.split()[0], ""), 0, 14)
+        out.print(said, soft_wrap=True)
+    out.print(Text(f"  {legend(judged)}", style="dim"), soft_wrap=True)
+
+
 def _show_verdicts(release: Release, judged: Judged, *, brief: bool) -> None:
     name = release.id
-    shown = _table(f"gates: {headline(judged, release.waivers)}", "verdict", "gate", "rows", "arithmetic")
+    console().print(f"gates: {plain(headline(judged, release.waivers))}", markup=False, highlight=False, style="italic")
+    show_intervals(judged, console())
+    shown = _table("each comparison", "verdict", "gate", "rows", "arithmetic")
     for j in sorted(judged.judgements, key=lambda j: -j.verdict):
         if not (brief and j.verdict is Verdict.PASS):
             _row(shown, j.verdict.name, j.gate, j.slice, j.reason)
