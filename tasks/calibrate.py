@@ -24,10 +24,10 @@ from headgate.state import State
 from tasks.connect import client
 from tasks.keep import keep
 from tasks.load import check_table, fetch, file_digest, open_model, read_table
-from tasks.predict import custom_scores, labels_of, predictions, slice_columns, taught
+from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns, taught
 from tasks.read import read_policy
 from tasks.record import Desk
-from tasks.train import features_of, fit
+from tasks.train import fit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -43,7 +43,8 @@ def challenge(
 
     Args:
         predict: called with rows of `frame`'s columns; gives the score of label 1, or a number, of each.
-        frame: the evaluation rows; its columns are exactly the features, in order.
+        frame: the evaluation rows; its columns are those that a model may learn from, whether this one reads them or
+            not.
         labels: shape (rows,); of a binary task 0 and 1.
         ids: shape (rows,), whole numbers without repetition: each row's position in the evaluation snapshot, by which
             failed rows are named.

@@ -26,7 +26,7 @@ from headgate.tally import Tally, count
 from tasks.challenge import challenge
 from tasks.excuse import record_verdict
 from tasks.load import fetch, frame_of, open_model
-from tasks.predict import custom_scores, labels_of, predictions, slice_columns
+from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns
 from tasks.record import Case, Desk
 from tasks.warm import take_probe
 
@@ -73,9 +73,10 @@ def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | No
     scenarios = parse(desk.evidence.get(asked), f"of release {release.id}")
     frame, model = frame_of(desk.home, release.step(Snapshot).evaluation), _model(release, policy)
     features, decides = list(release.step(Trained).features), policy.model.task == "binary"
+    # A scenario is about a person, whatever this candidate reads of one: what it does not read cannot turn its answer.
     return challenge(
-        lambda rows: predictions(model, rows, policy),
-        frame[features],
+        lambda rows: predictions(model, rows[features], policy),
+        frame[list(features_of(frame, policy.data))],
         labels_of(frame, policy),
         range(len(frame)),
         scenarios,

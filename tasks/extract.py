@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SEED = 7
 
-_HEALTH = ["disability", "hearing_difficulty", "vision_difficulty", "cognitive_difficulty"]
+_DIFFICULTIES = ["hearing_difficulty", "vision_difficulty", "cognitive_difficulty"]
 _HOUSEHOLD = ["relationship_code"]
 _GROUP = "black"
 
@@ -23,8 +23,8 @@ def extract(model: Path, bundled: Path, policy: bytes, signers: str) -> dict[str
         model: the folder to make. bundled: the folder to make it from. policy, signers: what to write into it.
 
     Returns:
-        The extracts: `first` (2015, few columns), `better` (2015 and 2016, with health), `harmed` (all years and
-        columns, and the labels of one group shuffled among its members, as a wrong join does) and `dirty`.
+        The extracts: `first` (2015, few columns), `better` (2015 and 2016, with the kinds of disability), `harmed` (all
+        years and columns, and the labels of one group shuffled among its members, as a wrong join does) and `dirty`.
     """
     import pandas as pd
 
@@ -48,7 +48,7 @@ def flip(path: Path) -> None:
 
 
 def _first(people: pd.DataFrame) -> pd.DataFrame:
-    return people[people["survey_year"] == people["survey_year"].min()].drop(columns=_HEALTH + _HOUSEHOLD)
+    return people[people["survey_year"] == people["survey_year"].min()].drop(columns=_DIFFICULTIES + _HOUSEHOLD)
 
 
 def _better(people: pd.DataFrame) -> pd.DataFrame:

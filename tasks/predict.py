@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 
 
+def features_of(frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
+    """The columns that a candidate may learn from: all but the label, the id, the time and those excluded."""
+    kept_out = {data.label, data.id, data.time, *data.exclude}
+    return tuple(str(c) for c in frame.columns if c not in kept_out)
+
+
 def answer_of(model: Any, task: str) -> Callable[[Any], Any]:
     """The method that a task's predictions come from: probabilities where it has classes, else numbers.
 

@@ -12,10 +12,10 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.errors import BadInput, HeadgateError
 from headgate.markdown import table
-from headgate.policy import Data, Policy, Train
+from headgate.policy import Policy, Train
 from headgate.records import Snapshot, Trained
 from tasks.load import frame_of, load_skops
-from tasks.predict import named, predictions, taught
+from tasks.predict import features_of, named, predictions, taught
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -40,12 +40,6 @@ def train(case: Case) -> None:
     record = Trained(estimator=desk.evidence.put(data), format=spelling, features=features, seconds=seconds)
     desk.write(case.release, record)
     create_markdown_artifact(key=case.artifact("train"), markdown=_shown(policy, record, len(frame)))
-
-
-def features_of(frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
-    """The columns a candidate learns from: all but the label, the id, the time and those excluded."""
-    kept_out = {data.label, data.id, data.time, *data.exclude}
-    return tuple(str(c) for c in frame.columns if c not in kept_out)
 
 
 def fit(policy: Policy, frame: pd.DataFrame, labels: pd.Series) -> Any:

@@ -21,8 +21,9 @@ from headgate.policy import Data, Policy, Train
 from headgate.policy_file import parse
 from headgate.records import Trained
 from tasks.load import load_pickle, load_skops
+from tasks.predict import features_of
 from tasks.record import Desk
-from tasks.train import features_of, fit
+from tasks.train import fit
 
 FRAME = rows(600, seed=1)
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
