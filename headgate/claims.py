@@ -168,9 +168,13 @@ def _sized(claim: Claim, tally: Tally, labels: tuple[str, ...], least: int) -> C
     each = [(label, tally.slices[label]) for label in labels if label in tally.slices]
     if len(each) < len(labels) or any(c.invalid or not c.rows for _, c in each):
         return claim
-    small = [f"{label} has {c.rows:,} rows of at least {least:,}" for label, c in each if c.rows < least]
+    small = [f"{label} has {_rows(c.rows)} of at least {least:,}" for label, c in each if c.rows < least]
     if small:
         return replace(claim, short=sum(max(c.rows, least) for _, c in each), lack=", ".join(small))
     demand = None if isinstance(claim.estimate, Unmeasurable) else claim.estimate.demand
     lack = f"too few rows of one class, about {demand:,} rows like these would do" if demand else ""
     return replace(claim, short=demand, lack=lack)
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row{'' if n == 1 else 's'}"

@@ -54,6 +54,20 @@ def test_delong_agrees_with_every_pair_of_raw_scores():
     assert difference(a, b, joint, 0.05) == pytest.approx((a.area - b.area - width, a.area - b.area + width), abs=3e-4)
 
 
+def test_the_standard_error_is_the_published_one():
+    # Hanley and McNeil, Radiology 143 (1982), table 1: 58 normal and 51 abnormal scans in five classes of suspicion.
+    # Area 0.8932, DeLong's standard error 0.0307, and with it 0.83295 to 0.95339: Stata's manual, [R] roctab.
+    normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
+    labels = np.repeat([0, 1], [sum(normal), sum(abnormal)])
+    scores = np.concatenate([np.repeat(np.arange(1, 6) / 6, counts) for counts in (normal, abnormal)])
+    made = ranking(histogram(labels, scores), np.zeros(grid.BINS, dtype=bool))
+    error = math.sqrt(made.variances.sum())
+    assert made.area == pytest.approx(0.8932, abs=5e-5)
+    assert error == pytest.approx(0.0307, abs=5e-5)
+    width = norm.isf(0.025) * error
+    assert (made.area - width, made.area + width) == pytest.approx((0.83295, 0.95339), abs=1e-5)
+
+
 def test_a_perfect_separation_has_the_bound_of_disjoint_pairs():
     labels, scores = np.array([0] * 40 + [1] * 20), np.array([0.2] * 40 + [0.8] * 20)
     assert area(ranking(histogram(labels, scores), ALL_BLURRED), 0.05) == pytest.approx((0.05 ** (1 / 20), 1))
