@@ -13,6 +13,9 @@ from headgate.records import Evaluated, Packaged, Registered, Rejected, Requeste
 from headgate.release import Release, Waiver
 from headgate.verdict import Verdict, worst_of
 
+PICTURE = "verdicts.svg"
+"""The file beside the card that draws every comparison."""
+
 
 def verdict_page(
     release: str,
@@ -78,6 +81,18 @@ def confidence(judged: Judged) -> str:
     return f"{100 * (1 - judged.alpha):.6g}%"
 
 
+def picture(place: str) -> str:
+    """The drawing of the verdicts in a Markdown page, from where it is kept."""
+    return f"![Every comparison with its interval and its limit]({place})"
+
+
+def demand(j: Judgement) -> str:
+    """Where a gate wants the value to be, in signs: ≥ 0.8, ≤ 0.15, ± 0.06, or from one number to another."""
+    if j.floor is not None and j.ceiling is not None:
+        return f"± {j.ceiling:.4g}" if j.floor == -j.ceiling else f"{j.floor:.4g} to {j.ceiling:.4g}"
+    return f"≥ {j.floor:.4g}" if j.floor is not None else f"≤ {j.ceiling:.4g}" if j.ceiling is not None else "anything"
+
+
 def model_card(policy: Policy, release: Release, judged: Judged) -> str:
     """The card of a candidate: for whom it is, what it was made from, and how it was judged."""
     about = policy.model
@@ -91,7 +106,8 @@ def model_card(policy: Policy, release: Release, judged: Judged) -> str:
             *([waiver_section(judged, release.waivers)] if release.waivers else []),
             f"## Not for\n{not_for}\n",
             f"## Made from\n\n{_origin(policy, release)}\n",
-            f"## Judged: {escaped(headline(judged, release.waivers))}\n\n{verdict_table(judged)}\n",
+            f"## Judged: {escaped(headline(judged, release.waivers))}\n\n{picture(PICTURE)}\n",
+            f"{verdict_table(judged)}\n",
             f"## By group\n\n{_groups(judged)}\n",
             f"## Limits\n\n{_limits(policy)}\n",
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from headgate.card import confidence
+from headgate.card import confidence, demand
 from headgate.judgement import Judged, Judgement
 from headgate.markdown import plain
 from headgate.slices import ALL
@@ -72,13 +72,7 @@ def _name(gate: str) -> str:
 def _figures(j: Judgement) -> str:
     sign = "+" if j.form in _SIGNED else ""
     value = "not measured" if j.value is None else f"{j.value:{sign}.4g}"
-    return f"{value} ({_demand(j)})"
-
-
-def _demand(j: Judgement) -> str:
-    if j.floor is None or j.ceiling is None:
-        return f"≥ {j.floor:.4g}" if j.floor is not None else f"≤ {j.ceiling:.4g}" if j.ceiling is not None else "free"
-    return f"± {j.ceiling:.4g}" if j.floor == -j.ceiling else f"{j.floor:.4g} to {j.ceiling:.4g}"
+    return f"{value} ({demand(j)})"
 
 
 def _cut(text: str, most: int) -> str:

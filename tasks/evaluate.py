@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from headgate.batch import Batch
 from headgate.card import verdict_page
 from headgate.challenge import Challenges
+from headgate.forest import forest, image
 from headgate.judge import judge
 from headgate.policy import Policy
 from headgate.records import Evaluated, Registered, Requested, Snapshot, Trained
@@ -54,7 +55,8 @@ def evaluate(case: Case) -> None:
     )
     heard = record_verdict(desk, case, judged, record)
     page = verdict_page(release.id, judged, heard.used, heard.refused)
-    create_markdown_artifact(key=case.artifact("evaluate"), markdown=page)
+    drawn = image(forest(judged, title=f"{release.id}: {judged.verdict.name}"))
+    create_markdown_artifact(key=case.artifact("evaluate"), markdown=f"{page}\n\n{drawn}\n")
 
 
 def _tally(desk: Desk, state: State, release: Release, policy: Policy) -> Tally:

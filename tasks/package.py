@@ -10,7 +10,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.canonical import digest_of
-from headgate.card import model_card
+from headgate.card import PICTURE, model_card
 from headgate.challenge import Challenges, page
 from headgate.forest import forest
 from headgate.judgement import Judged
@@ -60,7 +60,7 @@ def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judg
         **asked,
         "card.md": (model_card(policy, release, judged) + section(weak)).encode(),
         "weakest-slices.json": weak.to_bytes(),
-        "verdicts.svg": forest(judged, title=f"{release.id}: {judged.verdict.name}").encode(),
+        PICTURE: forest(judged, title=f"{release.id}: {judged.verdict.name}").encode(),
         "lineage.json": _lineage(release),
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in desk.ledger().stored),

@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
 from headgate.canonical import digest_of
-from headgate.card import approvals, model_card, tags
+from headgate.card import PICTURE, approvals, model_card, picture, tags
 from headgate.estimate import Estimate, survey
+from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.metrics import RESOURCES
 from headgate.quality import metrics_of
@@ -65,7 +66,10 @@ def _publish_verdict(desk: Desk, registry: MlflowClient, case: Case, release: Re
     if folder.exists():
         registry.log_artifacts(registered.run, str(folder), "package")
     policy = desk.policy(release)
-    card = model_card(policy, release, judged) + approvals(release)
+    # Logged beside the package, because a halted release has none.
+    registry.log_text(registered.run, forest(judged, title=f"{release.id}: {judged.verdict.name}"), PICTURE)
+    logged = picture(f"get-artifact?path={PICTURE}&run_uuid={registered.run}")
+    card = model_card(policy, release, judged).replace(picture(PICTURE), logged, 1) + approvals(release)
     registry.update_registered_model(case.model, description=policy.model.purpose)
     registry.set_tag(registered.run, "mlflow.note.content", _cut(card))
     _describe(registry, case.model, str(registered.version), card)

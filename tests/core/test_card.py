@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import math
 import re
 from dataclasses import replace
@@ -28,8 +29,17 @@ from waivers_of import FAILING, revoke, spoken, waive, waived
 from waivers_of import approved_book as excused_book
 
 from headgate.approval import objections
-from headgate.card import approvals, confidence, model_card, tags, verdict_page, verdict_table
-from headgate.forest import forest
+from headgate.card import (
+    PICTURE,
+    approvals,
+    confidence,
+    model_card,
+    picture,
+    tags,
+    verdict_page,
+    verdict_table,
+)
+from headgate.forest import forest, image
 from headgate.judgement import Judged, Judgement, Omission
 from headgate.markdown import escaped
 from headgate.policy_file import parse
@@ -207,10 +217,11 @@ def test_the_plot_is_where_the_numbers_are():
     each = judged(judgement(value=0.7, lower=0.65, upper=0.75, limit=0.6, floor=0.6))
     tree = ET.fromstring(forest(each, title="x"))  # noqa: S314  # made one expression before
     bar, tick = tree.findall(f"{SVG}line")
-    square = tree.findall(f"{SVG}rect")[1]
+    page, allowed, square = tree.findall(f"{SVG}rect")
     low, high, limit = float(bar.attrib["x1"]), float(bar.attrib["x2"]), float(tick.attrib["x1"])
     middle = float(square.attrib["x"]) + 4
-    assert limit < low < middle < high
+    assert limit == float(allowed.attrib["x"]) < low < middle < high
+    assert page.attrib["width"] == "100%"
     assert (middle - low) / (high - low) == pytest.approx(0.5, abs=0.01)
     assert (low - limit) / (high - limit) == pytest.approx(1 / 3, abs=0.01)
 
@@ -241,6 +252,47 @@ def test_unbounded_bars_run_to_the_edges():
     assert left < low < high < right
     nothing = forest(judged(judgement(value=None, lower=None, upper=None)), title="x")
     assert "<line" not in nothing, "what is not known is not drawn"
+
+
+def test_the_plot_has_every_comparison_with_its_numbers_and_what_was_not_judged():
+    each = [
+        judgement(gate="alone"),
+        judgement(gate="gap", slice="sex", form="gap", groups=("sex=f", "sex=m"), floor=-0.06, ceiling=0.06, value=0.01,
+                  lower=None, upper=0.02),
+        judgement(gate="by-group", slice="race=a", floor=None, ceiling=0.9),
+        judgement(gate="by-group", slice="race=b", value=None, lower=None, upper=None, verdict=Verdict.ERROR),
+        judgement(gate="scenarios", slice="twin", form="scenarios", floor=None, ceiling=0.0, value=0.0, lower=0.0,
+                  upper=0.0),
+    ]  # fmt: skip
+    made = Judged(judgements=tuple(each), omitted=(Omission(gate="new", reason="r"),), family=5, alpha=0.05)
+    tree = ET.fromstring(forest(made, title="x"))  # noqa: S314  # made one expression before
+    texts = [t.text for t in tree.iter(f"{SVG}text") if t.text] + ["".join(t.itertext()) for t in tree.iter()]
+    shown = "\n".join(texts)
+    for part in (
+        "alone", "0.7 (0.65 to 0.75)", "gap · sex", "0.01 (unbounded to 0.02)", "± 0.06", "race=a", "≤ 0.9", "race=b",
+        "not measured", "scenarios · twin", "≤ 0", "new: not judged", "new: r",
+    ):  # fmt: skip
+        assert part in shown, part
+    assert len(re.findall(r'font-weight="bold">([A-Z]+)<', forest(made, title="x"))) == len(each)
+
+
+def test_the_comparisons_of_a_gate_share_a_scale_and_scenarios_do_not():
+    def ticks(form: str) -> list[float]:
+        wide = judgement(form=form, slice="race=wide", floor=0.6, value=0.5, lower=-3.0, upper=3.0)
+        tree = ET.fromstring(forest(judged(wide, judgement(form=form, slice="race=b", floor=0.6)), title="x"))  # noqa: S314
+        return [float(e.attrib["x1"]) for e in tree.findall(f"{SVG}line") if e.attrib["x1"] == e.attrib["x2"]]
+
+    assert len(ticks("champion")) == len(ticks("scenarios")) == 2
+    assert len(set(ticks("champion"))) == 1
+    assert len(set(ticks("scenarios"))) == 2
+
+
+def test_the_plot_can_stand_in_a_page_and_beside_it():
+    made = forest(JUDGED, title="tiny-2")
+    found = re.fullmatch(r"!\[[^\]]+\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", image(made))
+    assert found is not None
+    assert base64.b64decode(found[1]).decode() == made
+    assert picture(PICTURE) in CARD
 
 
 # The ledger in sentences.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -56,6 +57,11 @@ def test_the_page_begins_with_plain_words_and_the_tags_lead_to_the_evidence(stag
     seen = shown(stage, stage.live)
     assert seen["description"].startswith("Ranks synthetic rows, so that a release can be tried in seconds.\n")
     assert "ana@toy.example" in seen["description"]
+    made = registered(stage, stage.live)
+    assert f"](get-artifact?path=verdicts.svg&run_uuid={made.run})" in seen["description"]
+    drawn = Path(stage.registry.download_artifacts(made.run, "verdicts.svg")).read_text()
+    assert drawn.startswith("<svg ")
+    assert "roc-auc" in drawn
     release, ledger = stage.desk.release("toy-1"), stage.desk.ledger()
     assert seen["tags"] == seen["tags"] | {
         "headgate.release": "toy-1",
