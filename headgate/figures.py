@@ -20,6 +20,9 @@ from headgate.tally import DIFFERING, Tally
 MIN_ROWS = 10
 """With fewer rows, or rows of a class, a mean's variance is no estimate."""
 
+MIN_ROWS_PAIRED = 30
+"""The same for a paired difference of means: with 15 rows of a class its bounds missed up to 8% at alpha 5%."""
+
 
 @dataclass(frozen=True, eq=False)
 class Figures:
@@ -112,8 +115,8 @@ def mean(of: Part, place: int, contrast: int) -> Figures:
         lower, upper = moments.mean(found, low, high, alpha)
         return start + unit * lower, start + unit * upper
 
-    method = "Hall, paired" if contrast == 2 else "Hall"
-    return Figures(start + unit * found.mean, of.n, method, limits, fewest=scarcest(of), least=MIN_ROWS)
+    method, least = ("Hall and Student, paired", MIN_ROWS_PAIRED) if contrast == 2 else ("Hall and Student", MIN_ROWS)
+    return Figures(start + unit * found.mean, of.n, method, limits, fewest=scarcest(of), least=least)
 
 
 def _range(of: Part, score: Score, contrast: int) -> tuple[ArrayLike, ArrayLike]:

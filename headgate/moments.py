@@ -116,7 +116,10 @@ def mean(of: Moments, low: ArrayLike, high: ArrayLike, alpha: ArrayLike) -> Side
 
 
 def hall(of: Moments, alpha: ArrayLike) -> Sides:
-    """Hall's bounds (see `bounds.mean`) with a skewness that few rows understate; infinite where nothing varies.
+    """The wider of Hall's bounds (see `bounds.mean`) and Student's; infinite where nothing varies.
+
+    Hall's alone missed up to 10% of simulated differences of losses at alpha 5% where one class has few rows, Student's
+    up to 12% of losses, and the wider of them 5.9% of both with 30 rows of the smaller class.
 
     A sample's skewness is at most about sqrt(n) (Wilkins, Annals of Mathematical Statistics 15 (1944)), and that of a
     long tail is seen only in part. Towards the tail it is therefore enlarged by 1 + 2 |skewness| / sqrt(n), which
@@ -126,8 +129,8 @@ def hall(of: Moments, alpha: ArrayLike) -> Sides:
     low, high = ((of.skewness + sign * of.doubt).clip(-root, root) for sign in (-1, 1))
     down = low * (1 + 2 * np.maximum(-low, 0) / root)
     up = high * (1 + 2 * np.maximum(high, 0) / root)
-    lower, upper = (bounds.mean((of.mean, of.deviation, s), of.n, alpha) for s in (down, up))
-    return lower[0], upper[1]
+    each = [bounds.mean((of.mean, of.deviation, s), of.n, alpha) for s in (down, up, 0.0)]
+    return np.minimum(each[0][0], each[2][0]), np.maximum(each[1][1], each[2][1])
 
 
 def _free(of: Moments, low: Reals, high: Reals, alpha: ArrayLike) -> Sides:

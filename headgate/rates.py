@@ -67,10 +67,20 @@ def rate_difference(cells: Ints, metric: str) -> Figures:
 
 
 def paired(more: Ints, less: Ints, n: Ints) -> Figures:
-    """The difference of two shares of the same n rows, by Tango's score."""
+    """The difference of two shares of the same n rows, by Tango's score, half a row wider.
+
+    Tango's own bounds miss up to 6.7% at alpha 5% where few rows differ; half a row to either side, the correction for
+    a count's steps, brings every case that was computed exactly to 5% or less.
+    """
     rows = np.asarray(n, dtype=np.float64)
     value = np.divide(more - less, rows, out=np.full_like(rows, np.nan), where=rows > 0)
-    return Figures(value, rows, "Tango", lambda alpha: bounds.paired_proportions(more, less, rows, alpha))
+
+    def limits(alpha: ArrayLike) -> Sides:
+        lower, upper = bounds.paired_proportions(more, less, rows, alpha)
+        step = 0.5 / np.maximum(rows, 1)
+        return np.maximum(lower - step, -1.0), np.minimum(upper + step, 1.0)
+
+    return Figures(value, rows, "Tango", limits)
 
 
 def average(each: list[Figures], *, independent: bool) -> Figures:

@@ -269,7 +269,7 @@ def test_another_threshold_is_refused():
         ),
         (
             Gate(metric="accuracy", against="champion", max_decrease=0.1, slices=("sex",)),
-            "accuracy in sex=f is 0.001 lower than the champion's (95% one-sided bound -0.008, n=1,465), which is "
+            "accuracy in sex=f is 0.001 lower than the champion's (95% one-sided bound -0.009, n=1,465), which is "
             "within the allowed decrease 0.100",
         ),
         (
