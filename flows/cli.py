@@ -289,4 +289,5 @@ policy.add_command(calibrate)
 def main() -> None:
     """The entry point of the `headgate` command."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # other people's deprecations are not the user's business
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold on a busy machine
     cli()
