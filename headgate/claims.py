@@ -12,6 +12,7 @@ from headgate.gate import Gate
 from headgate.metrics import FAILURE_SHARE, RESOURCES
 from headgate.policy import Policy
 from headgate.reasons import Claim, Span, limit_of, span_of
+from headgate.rest import weakness
 from headgate.serving import ServingProfile
 from headgate.slices import ALL, as_tuple, columns_of, escaped, groups_of
 from headgate.tally import Tally
@@ -58,7 +59,7 @@ def comparisons(policy: Policy, gate: Gate, given: Measured) -> list[Comparison]
     if gate.across:
         return [_of_groups(given.tally, gate, piece, least) for piece in gate.across]
     return [
-        Comparison(gate, label, (_claim(given, gate, label, least),), (), given.tally.digest)
+        Comparison(gate, label, (_claim(policy, given, gate, label),), (), given.tally.digest)
         for label in _labels(policy, gate, given.tally)
     ]
 
@@ -108,15 +109,18 @@ def _labels(policy: Policy, gate: Gate, tally: Tally) -> list[str]:
     wanted = policy.data.slices if gate.slices == "each" else gate.slices
     # A slice without groups stands for itself, and is then found to have no rows.
     found = [label for s in wanted for label in sorted(groups_of(s, tally.slices)) or [" & ".join(as_tuple(s))]]
-    return list(dict.fromkeys([ALL, *found] if gate.slices == "each" else found))
+    return list(dict.fromkeys([ALL, *found] if gate.slices == "each" and gate.form != "weakness" else found))
 
 
-def _claim(given: Measured, gate: Gate, label: str, least: int) -> Claim:
+def _claim(policy: Policy, given: Measured, gate: Gate, label: str) -> Claim:
     (metric,), span = gate.metrics, span_of(gate)
     if gate.against is not None and not given.has_champion:
         return Claim(label, metric, span, Unmeasurable(NO_CHAMPION))
-    of = {"champion": difference, "relative": relative}.get(gate.form, measure)
-    return _sized(Claim(label, metric, span, of(given.tally, metric, label)), given.tally, (label,), least)
+    if gate.form == "weakness":
+        estimate = weakness(given.tally, metric, label, policy.better(metric))
+    else:
+        estimate = {"champion": difference, "relative": relative}.get(gate.form, measure)(given.tally, metric, label)
+    return _sized(Claim(label, metric, span, estimate), given.tally, (label,), policy.data.min_slice_rows)
 
 
 def _of_groups(tally: Tally, gate: Gate, piece: str | tuple[str, ...], least: int) -> Comparison:

@@ -105,7 +105,7 @@ def _rules(form: str, metric: Metric) -> Iterable[tuple[str, Callable[[float], b
     low, high, width = metric.low, metric.high, metric.width
     margins = [
         (name, lambda x: 0 <= x < width, f"from 0 to below {width:g}")
-        for name in ("max_decrease", "max_increase", "min_decrease", "min_increase")
+        for name in ("max_decrease", "max_increase", "min_decrease", "min_increase", "max_weakness")
     ]
     shares = [
         (name, lambda x: 0 <= x < 1, "from 0 to below 1, as a share: 0.02 is 2%")
@@ -152,6 +152,8 @@ def harmful_sides(gates: Gates, *parts: *Parts) -> Iterator[str]:
         for name, (side, told) in _WRONG_SIDE.items():
             if getattr(gate, name) is not None and metric.better == side:
                 yield f"{where}: {name} {told.format(metric.name)}"
+        if gate.form == "weakness" and metric.better == "neither":
+            yield f"{where}: of {metric.name} neither side is better, so no slice is weak; use a gap, or min and max"
         if gate.form == "ceiling" and metric.better == "neither":
             yield f"{where}: of {metric.name} neither side is better, so nothing is too good; use min or max"
 

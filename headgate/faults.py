@@ -212,7 +212,7 @@ _ANY: frozenset[Task] = frozenset({"binary", "multiclass", "regression", "scored
 _OF_LABELS: frozenset[Task] = frozenset({"binary", "multiclass", "regression"})
 _CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
 _PAIRED: frozenset[Form] = frozenset({"limit", "champion", "relative"})
-_GROUPED: frozenset[Form] = frozenset({*_PAIRED, "gap", "ratio"})
+_GROUPED: frozenset[Form] = frozenset({*_PAIRED, "gap", "ratio", "weakness"})
 _PROBABILITY = frozenset(
     {"log_loss", "brier_score", "expected_calibration_error", "calibration_in_the_large", "calibration_slope"}
 )

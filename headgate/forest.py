@@ -92,7 +92,7 @@ def _drawn(row: _Row, y: int) -> Iterator[str]:
 def _said(y: int, name: str, figures: tuple[str, str, str], colour: str) -> Iterator[str]:
     texts = zip((16, _NUMBERS, _LIMIT, _VERDICT), (name, *figures), strict=True)
     for x, text in texts:
-        bold = f' fill="{colour}" font-weight="bold"' if x == _VERDICT else ' fill="#5f6368"'
+        bold = f' fill="{colour}" font-weight="bold"' if x == _VERDICT and not name else ' fill="#5f6368"'
         if text:
             yield f'<text x="{x}" y="{y + 4}"{bold}>{_text(text)}</text>'
 

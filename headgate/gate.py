@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from headgate.metrics import CRITERIA, FAILURE_SHARE, RESOURCES, UNDIRECTED, Criterion
 from headgate.part import Name, Part, Share, Slice, Slices, Text
 
-Form = Literal["limit", "champion", "relative", "gap", "ratio", "ceiling", "scenarios"]
+Form = Literal["limit", "champion", "relative", "gap", "ratio", "weakness", "ceiling", "scenarios"]
 
 NUMBERS: dict[Form, tuple[str, ...]] = {
     "limit": ("min", "max"),
@@ -19,6 +19,7 @@ NUMBERS: dict[Form, tuple[str, ...]] = {
     "relative": ("max_relative_decrease", "max_relative_increase"),
     "gap": ("max",),
     "ratio": ("min",),
+    "weakness": ("max_weakness",),
     "ceiling": ("suspicious_above", "suspicious_below"),
     "scenarios": ("min_pass_rate",),
 }
@@ -26,11 +27,13 @@ NUMBERS: dict[Form, tuple[str, ...]] = {
 
 _ALL_NUMBERS = tuple(dict.fromkeys(name for names in NUMBERS.values() for name in names))
 _MARKS = ("against", "gap_across", "ratio_across", "scenarios")
+_BY_NUMBER: tuple[Form, ...] = ("weakness", "ceiling")
 _SUFFIX: dict[Form, str] = {
     "champion": "-against-champion",
     "relative": "-against-champion",
     "gap": "-gap",
     "ratio": "-ratio",
+    "weakness": "-weakness",
     "ceiling": "-too-good",
 }
 
@@ -48,6 +51,7 @@ class Gate(Part):
     - a gap: `gap_across` (each slice, all pairs of its groups) and `max`, the largest difference allowed;
     - a ratio: `ratio_across` and `min`, the smallest ratio allowed, the smaller group's over the larger's: 0.8 is the
       rule of four fifths (US EEOC, Uniform Guidelines 29 CFR 1607.4 D, 1978);
+    - a weakness: `max_weakness` and `slices`: by how much a slice may be worse than all rows that are not in it;
     - a ceiling: `suspicious_above`, or `suspicious_below` where lower is better: too good to be true;
     - scenarios: `scenarios`, a file with cases and relations that must hold.
 
@@ -81,6 +85,8 @@ class Gate(Part):
     gap_across: Slices = ()
     ratio_across: Slices = ()
     within: Slice | None = None
+    # Left out where it is absent: a policy keeps the digest that it had before there was such a form.
+    max_weakness: Annotated[Margin | None, Field(exclude_if=lambda number: number is None)] = None
     suspicious_above: float | None = None
     suspicious_below: float | None = None
     min_pass_rate: Share | None = None
@@ -99,7 +105,7 @@ class Gate(Part):
             return "relative" if self._given(*NUMBERS["relative"]) else "champion"
         if self.across:
             return "gap" if self.gap_across else "ratio"
-        return "ceiling" if self._given(*NUMBERS["ceiling"]) else "limit"
+        return next((form for form in _BY_NUMBER if self._given(*NUMBERS[form])), "limit")
 
     @property
     def across(self) -> Slices:
@@ -162,6 +168,8 @@ class Gate(Part):
             yield f"{self.metric} belongs to the whole model: give a limit and no slices"
         if self.across and self.slices is not None:
             yield f"a {self.form} names its groups in {self.form}_across: leave slices out"
+        if self.form == "weakness" and self.slices is None:
+            yield "max_weakness compares each slice with the other rows: name them in slices, or give 'each'"
         if self.within is not None and not self.across:
             yield "within is for gap_across and ratio_across: leave it out"
         if self.scenarios is not None and self.slices is not None:

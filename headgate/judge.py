@@ -141,7 +141,7 @@ def _judged(c: Comparison, harms: list[float | None], broken: list[bool], alpha:
     lead = max(range(len(c.claims)), key=lambda i: (verdicts[i], _excess(c.claims[i], bounds[i])))
     claim, (lower, upper), verdict = c.claims[lead], bounds[lead], worst_of(verdicts)
     needed = _needed(claim, verdict, alpha, family)
-    note = f" (p={harms[lead]:.2g}, Holm in a family of {family})" if verdict is Verdict.FAIL and lower < upper else ""
+    note = f" ({_p(harms[lead])}, Holm in a family of {family})" if verdict is Verdict.FAIL and lower < upper else ""
     known = None if isinstance(claim.estimate, Unmeasurable) else claim.estimate
     return Judgement(
         gate=c.gate.label,
@@ -164,6 +164,10 @@ def _judged(c: Comparison, harms: list[float | None], broken: list[bool], alpha:
         rows_needed=needed,
         evidence=c.evidence,
     )
+
+
+def _p(harm: float | None) -> str:
+    return f"p={harm:.2g}" if harm else f"p<{_SMALLEST_P:g}"
 
 
 def _needed(claim: Claim, verdict: Verdict, alpha: float, family: int) -> int | None:

@@ -21,7 +21,8 @@ class Judgement(_Value):
         slice: the label of the slice, the columns whose groups are compared, or the name of a scenario.
         groups: the worst pair of a gap or ratio, else empty.
         form: the gate's form, which says what `value` is: the metric; its difference to the champion; that difference
-            as a share of the champion's value; a pair's difference; a pair's ratio; or the share of trials that failed.
+            as a share of the champion's value; a pair's difference; a pair's ratio; by how much the slice is worse than
+            the other rows; or the share of trials that failed.
         value, lower, upper: the estimate and its one-sided bounds, each at `alpha`; None if unknown or unbounded.
         n: rows the metric rests on.
         limit: the number in the policy; of a minimum with a maximum, the maximum.

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, field_serializer, model_validator
 
 from headgate.canonical import canonical, digest_of
 from headgate.gate import Gate
-from headgate.metrics import Metric, Metrics, Task, metrics_of
+from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
 from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
@@ -238,6 +238,11 @@ class Policy(Part):
     def metrics(self) -> Metrics:
         """Every metric that a gate without `class` may name, with its better side and its range."""
         return known_metrics(self.model, self.data, self.score, self.metric)
+
+    def better(self, metric: str) -> Better:
+        """Which way a metric is better; of one class against the rest, `name@class`."""
+        name, _, of_class = metric.partition("@")
+        return (ONE_CLASS if of_class else self.metrics)[name].better
 
     @property
     def scenarios(self) -> str | None:

@@ -23,7 +23,9 @@ from headgate.policy import Policy
 from headgate.prospect import POWER, Prospect, Prospects
 from headgate.rates import RATES
 from headgate.reasons import MOST_ROWS, Claim, Span, limit_of, span_of
+from headgate.rest import weakness
 from headgate.serving import ServingProfile
+from headgate.slices import ALL
 from headgate.turning import Levels, exact, reached
 
 _STEPS = 40
@@ -141,6 +143,8 @@ class _Planner:
             return self._against(at)
         if self.gate.across:
             return self._across(at)
+        if self.gate.form == "weakness":
+            return self._behind(at)
         before = at.before(measure, self.alpha)
         name = at.metric.partition("@")[0]
         if name in RATES or name == "accuracy":
@@ -163,6 +167,15 @@ class _Planner:
             return None, expected
         change = apart(single, single, f"{single.ground}, as if candidate and champion were independent")
         return shared(change, single.value) if self.gate.form == "relative" else change, expected
+
+    def _behind(self, at: Place) -> tuple[Outlook | None, float | None]:
+        # Without a release, a slice like all others is expected, and the other rows are taken for all rows.
+        better = self.policy.better(at.metric)
+        before = at.before(lambda last, metric, label: weakness(last, metric, label, better), self.alpha)
+        if before is not None:
+            return at.from_before(before), before.value
+        own, rest = (at.single(label, None, self.alpha) for label in (at.labels[0], ALL))
+        return (None, None) if own is None or rest is None else (apart(own, rest, own.ground), 0.0)
 
     def _across(self, at: Place) -> tuple[Outlook | None, float | None]:
         # Groups that are equal are expected, unless both were measured.

@@ -52,7 +52,7 @@ def limit_of(gate: Gate) -> float:
     return float([x for x in given if x is not None][-1])
 
 
-_COMPARED = ("champion", "relative", "gap", "ratio")
+_COMPARED = ("champion", "relative", "gap", "ratio", "weakness")
 
 _ENDS = {
     "min": ("low", 1),
@@ -63,6 +63,7 @@ _ENDS = {
     "min_increase": ("low", 1),
     "max_relative_decrease": ("low", -1),
     "max_relative_increase": ("high", 1),
+    "max_weakness": ("high", 1),
     "suspicious_above": ("high", 1),
     "suspicious_below": ("low", 1),
 }
@@ -155,6 +156,8 @@ class _Said:
             return f"{self.claim.metric} in {first} is {self._number(value)} times that in {second}"
         if self.gate.form in ("champion", "relative"):
             return f"{name} is {self._number(abs(value))} {way} than the champion's"
+        if self.gate.form == "weakness":
+            return f"{name} is {self._number(abs(value))} {'better' if value < 0 else 'worse'} than in the other rows"
         return f"{name} {self._number(value)}"
 
     def figures(self) -> str:
@@ -165,7 +168,7 @@ class _Said:
         if self.gate.form == "gap":
             shown = f"{self._number(lower, '+')} and {self._number(upper, '+')}"
             return f"{self.confidence} one-sided bounds {shown}, {n}"
-        sign = "+" if self.gate.form in ("champion", "relative") else ""
+        sign = "+" if self.gate.form in ("champion", "relative", "weakness") else ""
         bound = lower if self._low == (self.verdict is not Verdict.FAIL) else upper
         if not math.isfinite(bound):
             return f"no {self.confidence} one-sided bound yet, {n}"
@@ -179,7 +182,7 @@ class _Said:
         within = {Verdict.PASS: "is within", Verdict.FAIL: "is beyond"}.get(self.verdict, "the bound is beyond")
         if self.gate.form == "gap":
             return f"{within} the allowed gap {limit}"
-        if self.gate.form in ("champion", "relative"):
+        if self.gate.form in ("champion", "relative", "weakness"):
             return self._improvement(limit) if self._improves else f"{within} {self._margin()} {limit}"
         return f"{self._side()} the {self._end()} {limit}"
 
@@ -209,6 +212,8 @@ class _Said:
         return "minimum" if self._low else "maximum"
 
     def _margin(self) -> str:
+        if self.gate.form == "weakness":
+            return "the allowed weakness"
         relative = "relative " if self.gate.form == "relative" else ""
         return f"the allowed {relative}{'decrease' if self._low else 'increase'}"
 

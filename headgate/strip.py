@@ -24,7 +24,7 @@ WIDTH, GATE, LINE = 20, 26, 100
 VALUE, BAR, LIMIT, CROSSED, MET, LEFT, RIGHT = "◆", "─", "┃", "╂", "◈", "◂", "▸"
 """Signs of the value, the bar, the limit, a limit within the bar, a value on the limit, and a bar without an end."""
 
-_SIGNED = ("champion", "relative", "gap")
+_SIGNED = ("champion", "relative", "gap", "weakness")
 
 
 def strip(j: Judgement, width: int = WIDTH) -> str:

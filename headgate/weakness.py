@@ -3,7 +3,7 @@
 Each slice is compared with the rest of the rows, which a tally gives exactly (all rows minus the slice), so that the
 two are independent and their difference is bounded by MOVER. The p-value of the claim that a slice is worse is the
 smallest alpha at which the bound says so; Holm's correction covers every slice and metric that was looked at. It is
-exploratory: it says where to look, and is no verdict.
+exploratory: it says where to look, and is no verdict. A gate with `max_weakness` makes one of it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from scipy.special import ndtr
 
 from headgate.bounds import normal
 from headgate.canonical import canonical
-from headgate.crossing import Array
-from headgate.figures import Figures, Part, difference
+from headgate.figures import Figures
 from headgate.grid import Reals
 from headgate.markdown import table
 from headgate.metrics import ONE_CLASS, RESOURCES, Better, Task
 from headgate.policy import Policy
-from headgate.quality import figures_of, known
+from headgate.quality import known
+from headgate.rest import compared
 from headgate.slices import ALL
 from headgate.tally import Tally
 
@@ -100,10 +100,10 @@ class Weaknesses(_Value):
 
 
 def sought(policy: Policy) -> dict[str, Better]:
-    """The metrics that a policy wants searched: those that a gate holds on all rows, of which one side is better."""
+    """The metrics that a policy wants searched: those that a gate holds on all rows or forbids a weakness in."""
     table_ = {**ONE_CLASS, **policy.metrics}
     whole = [g for g in policy.gate if g.form != "scenarios" and not g.across and g.slices is None]
-    named = [gate.metrics[0] for gate in whole]
+    named = [gate.metrics[0] for gate in (*whole, *(g for g in policy.gate if g.form == "weakness"))]
     found = {name: table_[name.partition("@")[0]].better for name in named if name not in RESOURCES}
     directed: dict[str, Better] = {name: better for name, better in found.items() if better != "neither"}
     default = DEFAULTS[policy.model.task]
@@ -201,21 +201,15 @@ class _Pair:
 
 def _pair(tally: Tally, metric: str, better: Better, least: int) -> _Pair:
     places = np.flatnonzero(tally.arrays["rows"] >= least)[1:]
-    own, rest, worse = _compared(tally, places, metric, better)
+    own, rest, worse = compared(tally, places, metric, better)
     told = np.full(len(places), tally.slices[ALL].invalid == 0)
     for found in (own, rest):
         told &= np.isfinite(found.value) & (np.asarray(found.fewest) >= found.least)
     labels = [tally.labels[place] for place in places[told].tolist()]
     p, ahead = np.ones(len(places)), told & (worse.value > 0)
-    p[ahead] = _p_values(_compared(tally, places[ahead], metric, better)[2])
+    p[ahead] = _p_values(compared(tally, places[ahead], metric, better)[2])
     skipped = tuple(sorted(set(tally.labels[1:]) - set(labels)))
     return _Pair(metric, tuple(labels), skipped, told, own, rest, worse, p)
-
-
-def _compared(tally: Tally, places: NDArray[np.intp], metric: str, better: Better) -> tuple[Figures, Figures, Figures]:
-    """The slices, their rests, and by how much the slices are worse."""
-    own, rest = (figures_of(_part(tally, places, rest=rest), metric, 0) for rest in (False, True))
-    return own, rest, difference(own, rest) if better == "lower" else difference(rest, own)
 
 
 def _p_values(excess: Figures) -> Reals:
@@ -238,30 +232,6 @@ def _p_values(excess: Figures) -> Reals:
         above, below = np.where(up, found, above / 2), np.where(up, below / 2, found)
         low, high = np.where(up, guess, low), np.where(up, high, guess)
     return np.where(never, 1.0, ndtr(-low))
-
-
-def _part(tally: Tally, places: NDArray[np.intp], *, rest: bool) -> Part:
-    """Some slices, or for each of them all other rows."""
-    return Part(tally.scheme, tally.ties, _Picked(tally.arrays, places, rest))
-
-
-@dataclass(frozen=True, eq=False)
-class _Picked(Mapping[str, Array]):
-    """Arrays of some slices or their rests, each made when it is asked for: most are large and not needed."""
-
-    arrays: Mapping[str, Array]
-    places: NDArray[np.intp]
-    rest: bool
-
-    def __getitem__(self, name: str) -> Array:
-        array = self.arrays[name]
-        return array[:1] - array[self.places] if self.rest else array[self.places]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.arrays)
-
-    def __len__(self) -> int:
-        return len(self.arrays)
 
 
 def _adjusted(p_values: Sequence[float]) -> list[float]:

@@ -258,6 +258,7 @@ SHAPES = [
     ("gap", 'criterion = "equalised_odds"\ngap_across = ["sex"]\nmax = 0.1', (-0.1, 0.1)),
     ("ratio", 'metric = "accuracy"\nratio_across = ["sex"]\nmin = 0.8', (0.8, math.inf)),
     ("ratio", 'criterion = "demographic_parity"\nratio_across = ["sex"]\nmin = 0.8', (0.8, math.inf)),
+    ("weakness", 'metric = "roc_auc"\nslices = "each"\nmax_weakness = 0.1', (-math.inf, 0.1)),
     ("ceiling", 'metric = "roc_auc"\nsuspicious_above = 0.98', (-math.inf, 0.98)),
     ("ceiling", 'metric = "log_loss"\nsuspicious_below = 0.02', (0.02, math.inf)),
     ("scenarios", 'scenarios = "scenarios.toml"', (-math.inf, 0.0)),
@@ -278,7 +279,7 @@ def test_names_are_made_of_what_is_measured_and_the_form():
     assert labels == {
         "accuracy", "bias", "accuracy-against-champion", "log-loss-against-champion", "accuracy-gap",
         "equalised-odds-gap", "accuracy-ratio", "demographic-parity-ratio", "roc-auc-too-good", "log-loss-too-good",
-        "scenarios",
+        "roc-auc-weakness", "scenarios",
     }  # fmt: skip
 
 

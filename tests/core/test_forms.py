@@ -22,7 +22,7 @@ from headgate.gate import Gate
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.metrics import CRITERIA
-from headgate.policy import Confidence, Data, Policy
+from headgate.policy import About, Confidence, Data, Policy
 from headgate.reasons import span_of
 from headgate.serving import ServingProfile
 from headgate.verdict import Verdict
@@ -40,7 +40,8 @@ SERVED = ServingProfile(
 
 def policy(*gates, alpha=0.05, least=30):
     data = Data(train="t", evaluate="e", label="y", id="i", slices=SLICES, min_slice_rows=least)
-    return Policy.model_construct(data=data, gate=gates, threshold=0.5, confidence=Confidence(alpha=alpha))
+    about = About(name="m", task="binary", owner="o", tier="low", purpose="p")
+    return Policy.model_construct(model=about, data=data, gate=gates, threshold=0.5, confidence=Confidence(alpha=alpha))
 
 
 def rows(n=4_000, seed=3, hurt=0.0):
@@ -91,6 +92,8 @@ FORMS = {
     "parity": (lambda x: Gate(criterion="demographic_parity", gap_across=("sex",), max=x / 3), 1),
     "odds": (lambda x: Gate(criterion="equalised_odds", gap_across=("sex",), max=x / 3), 1),
     "odds ratio": (lambda x: Gate(criterion="equalised_odds", ratio_across=("sex",), min=x), -1),
+    "weakness": (lambda x: Gate(metric="accuracy", max_weakness=x / 3, slices="each"), 1),
+    "weakness of ranking": (lambda x: Gate(metric="roc_auc", max_weakness=x / 3, slices=("sex",)), 1),
     "ceiling": (lambda x: Gate(metric="roc_auc", suspicious_above=x), 1),
     "floor": (lambda x: Gate(metric="log_loss", suspicious_below=x), -1),
     "ceiling by slice": (lambda x: Gate(metric="roc_auc", suspicious_above=x, slices="each"), 1),
