@@ -11,6 +11,7 @@ import click
 
 from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
+from flows.verify import replay, verify
 from flows.waive import waive
 from headgate import __version__
 from tasks.read import Site
@@ -51,6 +52,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate waive MODEL ...          except one gate from its verdict: two people, one reason, one last day
       headgate status [MODEL|RELEASE]   what stands, and why
       headgate audit [MODEL]            is all of it true?
+      headgate verify PACKAGE           is this package true? offline, by itself
 
     Exit codes: 0 done or waiting as the policy says; 1 halted by a decision (a gate, a rejection, a failed audit);
     2 the caller's mistake; 3 the surroundings failed. Every command has --json.
@@ -282,7 +284,8 @@ def down(site: Site, as_json: bool) -> None:
     show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
 
 
-cli.add_command(waive)
+for command in (waive, verify, replay):
+    cli.add_command(command)
 policy.add_command(calibrate)
 
 

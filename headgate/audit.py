@@ -113,6 +113,24 @@ def _ledger(model: str, slots: Mapping[int, bytes], verifier: Verifier) -> Ledge
 
 def _contents(walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None) -> Iterator[Anomaly]:
     state = State(walk.model)
+    for place in _places(walk, ledger):
+        if isinstance(place, Anomaly):
+            yield place
+            return
+        state, record = place.state, record_of(place.entry.kind, dict(place.entry.body))
+        yield from _absent(walk, place, relied_on(record))
+        yield from recomputed(walk, place, record)
+    if live is not None:
+        yield from _aliases(state, ledger.size - 1, live)
+
+
+def states(walk: Walk, slots: Mapping[int, bytes], verifier: Verifier) -> Iterator[Place | Anomaly]:
+    """Each entry of a checked ledger in its place; ends with an anomaly where one breaks a rule."""
+    return _places(walk, _ledger(walk.model, slots, verifier))
+
+
+def _places(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
+    state = State(walk.model)
     for slot, entry in enumerate(ledger.entries):
         aliases = state.aliases
         try:
@@ -120,13 +138,7 @@ def _contents(walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None)
         except HeadgateError as error:
             yield Anomaly("broken_rule", slot, error.got, error.expected)
             return
-        before = Ledger(ledger.model, ledger.entries[:slot], ledger.stored[:slot])
-        place = Place(slot, entry.time, str(entry.release), state, aliases, before)
-        record = record_of(entry.kind, dict(entry.body))
-        yield from _absent(walk, place, relied_on(record))
-        yield from _recomputed(walk, place, record)
-    if live is not None:
-        yield from _aliases(state, ledger.size - 1, live)
+        yield Place(entry, state, aliases, Ledger(ledger.model, ledger.entries[:slot], ledger.stored[:slot]))
 
 
 def _absent(walk: Walk, at: Place, digests: tuple[Digest, ...]) -> Iterator[Anomaly]:
@@ -135,7 +147,8 @@ def _absent(walk: Walk, at: Place, digests: tuple[Digest, ...]) -> Iterator[Anom
     yield from (at.anomaly("missing_evidence", "nothing", f"the evidence {digest}") for digest in missing)
 
 
-def _recomputed(walk: Walk, at: Place, record: Record) -> Iterator[Anomaly]:
+def recomputed(walk: Walk, at: Place, record: Record) -> Iterator[Anomaly]:
+    """What is wrong with a record, by everything that can be computed again."""
     try:
         yield from _AGAIN.get(type(record), _nothing)(walk, at, record)
     except Exception as error:  # whatever forged evidence causes is a finding, and the walk goes on

@@ -12,6 +12,8 @@ from headgate.records import Evaluated, Requested, Validated
 from headgate.release import Release
 
 MANIFEST = "manifest.json"
+FORMAT = "headgate/package/v1"
+
 HISTORY = "ledger.jsonl"
 """The stored entries up to the packaging, one per line."""
 
@@ -31,7 +33,7 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
     if odd or not files:
         raise _no_package(odd)
     return canonical(
-        {"format": "headgate/package/v1", "files": {name: digest_of(data) for name, data in files.items()}}
+        {"format": FORMAT, "files": {name: digest_of(data) for name, data in files.items()}}
     )
 
 

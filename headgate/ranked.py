@@ -24,6 +24,7 @@ class Curve:
     bounds: Callable[[Ranking, ArrayLike], Sides]
     difference: Callable[[Ranking, Ranking, Ints, ArrayLike], Sides]
     method: str
+    least: int = MIN_CLASS
 
 
 RANKED = {
@@ -33,6 +34,7 @@ RANKED = {
         precision_recall.area,
         precision_recall.difference,
         "influence functions, logit and Hall",
+        least=MIN_CLASS_PAIRED,  # with 15 rows of label 1 its bounds missed up to 7% at alpha 5%
     ),
 }
 """Metrics that are the area under a curve of the ranking."""
@@ -49,7 +51,7 @@ def ranked(of: Part, name: str, one: str, who: int) -> Figures:
         return _paired(of, curve, one)
     found = curve.measured(of.histogram(one, who), of.blurred(who))
     return Figures(
-        found.area, of.n, curve.method, lambda a: curve.bounds(found, a), found.blur, fewest, least=MIN_CLASS
+        found.area, of.n, curve.method, lambda a: curve.bounds(found, a), found.blur, fewest, least=curve.least
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from headgate.entry import Digest
+from headgate.entry import Digest, Entry
 from headgate.errors import Tampered
 from headgate.ledger import Anomaly, Ledger
 from headgate.policy import Policy
@@ -48,12 +48,25 @@ class Walk:
 class Place:
     """An entry in its place: `state` as it is after it, `aliases` and `before` as they stood before it."""
 
-    slot: int
-    time: str
-    name: str
+    entry: Entry
     state: State
     aliases: Mapping[str, int]
     before: Ledger
+
+    @property
+    def slot(self) -> int:
+        """The entry's slot."""
+        return self.entry.seq
+
+    @property
+    def time(self) -> str:
+        """When the entry was written."""
+        return self.entry.time
+
+    @property
+    def name(self) -> str:
+        """The release that the entry is about."""
+        return str(self.entry.release)
 
     @property
     def release(self) -> Release:

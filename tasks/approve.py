@@ -21,6 +21,7 @@ from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
 from headgate.state import fold
+from tasks.pack import pack
 from tasks.read import SIGNERS, read_file, read_signers
 from tasks.record import Case, Desk, now
 from tasks.sign import owner, private_key
@@ -82,9 +83,9 @@ def record_answer(case: Case, text: bytes, signature: bytes) -> None:
     against = objections(text, signature, signers=read_signers(case.folder), ledger=ledger, release=release, at=now())
     if against:
         raise _refused(release, "a signature that does not count", against)
-    spoken = Statement.read(text)
+    spoken, signature = Statement.read(text), sshsig.rearm(signature).encode()  # kept as OpenSSH writes it
     desk.write(release.id, _record(desk, spoken, signature, read_file(case.folder / SIGNERS)), actor=spoken.person)
-    _lay_out(desk.home.package(release.id) / "approvals", spoken, signature)
+    pack(desk.home.package(release.id), _answer_files(spoken, signature))
 
 
 def new_throwaway_key(path: Path, person: str, role: str) -> str:
@@ -109,12 +110,9 @@ def _record(desk: Desk, spoken: Statement, signature: bytes, listed: bytes) -> A
     return Approved(**common) if spoken.decision == "approve" else Rejected(**common, reason=spoken.reason)
 
 
-def _lay_out(folder: Path, spoken: Statement, signature: bytes) -> None:
-    # For readers of the package; the ledger and the evidence are what counts.
-    folder.mkdir(parents=True, exist_ok=True)
+def _answer_files(spoken: Statement, signature: bytes) -> dict[str, bytes]:
     name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}")
-    (folder / f"{name}.txt").write_bytes(spoken.text())
-    (folder / f"{name}.sig").write_bytes(signature)
+    return {f"approvals/{name}.txt": spoken.text(), f"approvals/{name}.sig": signature}
 
 
 def _refused(release: Release, got: str, reasons: Sequence[str]) -> BadInput:

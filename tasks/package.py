@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -22,6 +21,7 @@ from headgate.release import Release
 from headgate.tally import Tally
 from headgate.weakness import Weaknesses, search, section, sought
 from tasks.keep import pages as calibrations
+from tasks.pack import pack
 from tasks.read import SIGNERS, read_file
 from tasks.record import Case, Desk
 
@@ -37,7 +37,7 @@ def package(case: Case) -> None:
         desk.evidence.put(data)
     digest = desk.evidence.put(listed)
     folder = desk.home.package(release.id)
-    _lay_out(folder, {**files, MANIFEST: listed})
+    pack(folder, {**files, MANIFEST: listed})
     desk.write(case.release, Packaged(package=digest))
     rows = [(name, digest_of(data)) for name, data in sorted(files.items())]
     create_markdown_artifact(
@@ -84,9 +84,3 @@ def _lineage(release: Release) -> bytes:
         kind.__name__.lower(): release.step(kind).model_dump(mode="json") for kind in (Snapshot, Trained, Registered)
     }
     return json.dumps(steps, indent=2, sort_keys=True).encode()
-
-
-def _lay_out(folder: Path, files: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (folder / name).write_bytes(data)

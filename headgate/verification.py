@@ -1,0 +1,250 @@
+"""Verification: one release package, checked by itself: no store, no MLflow, no network.
+
+It believes nothing that the package lets it recompute: the manifest's digests, the ledger's chain and signatures up to
+the packaging, the rules of a release, what the ledger says the package must hold, both verdicts, and the signatures
+under the approvals. What it cannot see is what `headgate.audit` cannot see, and everything after the packaging but the
+approvals; and it takes the pipeline's key and the signers from the package unless it is given them as known elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from headgate import sshsig
+from headgate.approval import Statement, namespace, same_person
+from headgate.audit import recomputed, states
+from headgate.canonical import canonical, digest_of, parse
+from headgate.challenge import Challenges
+from headgate.entry import Digest, moment
+from headgate.errors import HeadgateError, Tampered
+from headgate.judge import judge
+from headgate.judgement import Judged
+from headgate.ledger import Anomaly, check
+from headgate.package import FORMAT, HISTORY, MANIFEST, pinned
+from headgate.policy_file import parse as parse_policy
+from headgate.records import Evaluated, Registered, Requested, record_of
+from headgate.release import Release
+from headgate.serving import ServingProfile
+from headgate.signers import AllowedSigners
+from headgate.signing import Verifier
+from headgate.tally import Tally
+from headgate.walk import Place, Walk
+
+_ANSWER = re.compile(r"approvals/[^/]+\.(txt|sig)")
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal["headgate/package/v1"]
+    files: dict[str, Digest]
+
+
+@dataclass
+class Verified:
+    """What a verification looked at, and everything that is wrong.
+
+    Attributes:
+        package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
+        checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
+        anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
+            ``extra_file``, ``bad_key``, ``no_release``, ``bad_approval``; slot -1 where it is about a file.
+    """
+
+    package: Digest
+    release: str | None = None
+    checked: dict[str, int] = field(default_factory=dict)
+    anomalies: list[Anomaly] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong, and something was checked."""
+        return not self.anomalies and bool(self.checked.get("verdicts"))
+
+
+def verify(files: Mapping[str, bytes], *, key: bytes | None = None, signers: AllowedSigners | None = None) -> Verified:
+    """Everything that is wrong with a package.
+
+    Args:
+        files: everything in it, by path. key: the pipeline's public key (PEM) as known from elsewhere; signers: all who
+            could ever sign, likewise. None believes the package's own.
+    """
+    found = Verified(digest_of(files.get(MANIFEST, b"")))
+    listed = _listed(files, found)
+    if listed is None:
+        return found
+    found.anomalies += _files(listed, files)
+    found.checked["files"] = len(listed)
+    try:
+        verifier = Verifier(files.get("pipeline.pub", b"") if key is None else key)
+    except HeadgateError as error:
+        found.anomalies.append(_of_file("bad_key", error.got, error.expected))
+        return found
+    _history(files, listed, verifier, found, signers)
+    return found
+
+
+def _listed(files: Mapping[str, bytes], found: Verified) -> dict[str, Digest] | None:
+    try:
+        told = _Manifest.model_validate(parse(files[MANIFEST]))
+        return told.files
+    except (KeyError, ValueError, HeadgateError) as error:
+        got = f"{type(error).__name__}: {str(error)[:300]}" if MANIFEST in files else f"no {MANIFEST}"
+        found.anomalies.append(_of_file("bad_manifest", got, f"canonical JSON of the format {FORMAT}"))
+        return None
+
+
+def _files(listed: Mapping[str, Digest], files: Mapping[str, bytes]) -> Iterator[Anomaly]:
+    present = {name for name in files if name != MANIFEST and not _ANSWER.fullmatch(name)}
+    for name in sorted(listed.keys() | present):
+        if name not in files:
+            yield _of_file("missing_file", f"no {name}", listed[name])
+        elif name not in listed:
+            yield _of_file("extra_file", name, "only what the manifest names, and answers under approvals/")
+        elif (got := digest_of(files[name])) != listed[name]:
+            yield _of_file("changed_file", f"{name} with {got}", listed[name])
+
+
+def _history(
+    files: Mapping[str, bytes],
+    listed: Mapping[str, Digest],
+    verifier: Verifier,
+    found: Verified,
+    signers: AllowedSigners | None,
+) -> None:
+    slots = dict(enumerate(line for line in files.get(HISTORY, b"").split(b"\n") if line))
+    try:
+        model = parse_policy(files["policy.toml"], "of the package").model.name
+    except (KeyError, HeadgateError) as error:
+        found.anomalies.append(_of_file("no_release", f"policy.toml: {error}", "the policy of a release"))
+        return
+    found.anomalies += check(slots, model, verifier)
+    found.checked["entries"] = len(slots)
+    if found.anomalies:
+        return
+    walk = Walk(model, {digest_of(data): data for data in files.values()}, signers)
+    release = _release(walk, slots, verifier, listed, found)
+    if release is not None:
+        found.release = release.id
+        _answers(files, release, found, signers)
+
+
+def _release(
+    walk: Walk, slots: Mapping[int, bytes], verifier: Verifier, listed: Mapping[str, Digest], found: Verified
+) -> Release | None:
+    """The release that the package holds; its entries are recomputed, those of others only checked for their rules."""
+    places = list(states(walk, slots, verifier))
+    broken = [place for place in places if isinstance(place, Anomaly)]
+    found.anomalies += broken
+    walked = [place for place in places if isinstance(place, Place)]
+    release = _packed(walked, listed)
+    if broken or release is None:
+        found.anomalies.append(_of_file("no_release", "no release that was judged so", "verdicts.json in the ledger"))
+        return None
+    found.anomalies += _other_files(release, listed)
+    for place in walked:
+        if place.name == release.id:
+            entry = place.entry
+            found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
+    found.checked["verdicts"] = walk.checked["verdicts"]
+    return release
+
+
+def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None:
+    last = walked[-1].state.releases.values() if walked else ()
+    judged = [r for r in last if (found := r.find(Evaluated)) and found.judged == listed.get("verdicts.json")]
+    return judged[-1] if judged else None
+
+
+def _other_files(release: Release, listed: Mapping[str, Digest]) -> Iterator[Anomaly]:
+    for name, digest in pinned(release).items():
+        if listed.get(name) != digest:
+            yield _of_file("other_package", f"{listed.get(name)} as {name}", f"{digest}, as the ledger says")
+
+
+def _answers(files: Mapping[str, bytes], release: Release, found: Verified, signers: AllowedSigners | None) -> None:
+    names = sorted({name.rpartition(".")[0] for name in files if _ANSWER.fullmatch(name)})
+    known = signers or AllowedSigners.parse(files["allowed_signers"].decode())
+    for name in names:
+        text, signature = files.get(f"{name}.txt", b""), files.get(f"{name}.sig", b"")
+        found.anomalies += (
+            _of_file("bad_approval", f"{name}: {why}", "a signed approval of this package")
+            for why in _against(text, signature, release, found.package, known)
+        )
+    found.checked["approvals"] = len(names)
+
+
+def _against(
+    text: bytes, signature: bytes, release: Release, package: Digest, signers: AllowedSigners
+) -> Iterator[str]:
+    try:
+        spoken = Statement.read(text)
+        key = sshsig.verify(text, signature, namespace(spoken.role))
+        if sshsig.rearm(signature).encode() != signature:
+            yield "the signature is armored otherwise than OpenSSH writes it"
+    except HeadgateError as error:
+        yield str(error)
+        return
+    asked = release.step(Requested)
+    # A package does not say when it was answered: the key must have been valid at the packaging or at the expiry.
+    times = (moment(release.opened), moment(spoken.expires))
+    if not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
+        yield f"allowed_signers does not let this key sign as {spoken.role} for {spoken.person}"
+    if same_person(spoken.person, asked.requester, signers):
+        yield f"{spoken.person} asked for this release and cannot answer for it"
+    for what, got, expected in (
+        ("release", spoken.release, release.id),
+        ("version", spoken.version, release.step(Registered).version),
+        ("package", spoken.package, package),
+        ("policy", spoken.policy, asked.policy),
+    ):
+        if got != expected:
+            yield f"its {what} is {got}, this package's is {expected}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Verdicts computed again, and whether they are the stored ones to the bit."""
+
+    judged: Judged
+    stored: Digest
+    again: Digest
+
+    @property
+    def same(self) -> bool:
+        """Whether every byte is the same."""
+        return self.stored == self.again
+
+
+def replay(files: Mapping[str, bytes]) -> Replay:
+    """Judge a package's tally under its policy again.
+
+    Raises:
+        Tampered: a file that this needs is missing or is none.
+    """
+    policy = parse_policy(_needed(files, "policy.toml"), "of the package")
+    tally, stored = Tally.from_bytes(_needed(files, "tally.json")), _needed(files, "verdicts.json")
+    serving, challenges = files.get("serving.json"), files.get("challenges.json")
+    judged = judge(
+        policy,
+        tally,
+        None if serving is None else ServingProfile.from_bytes(serving),
+        has_champion=tally.has_champion,
+        challenges=None if challenges is None else Challenges.from_bytes(challenges),
+    )
+    return Replay(judged, digest_of(stored), digest_of(canonical(judged.model_dump(mode="json"))))
+
+
+def _needed(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise Tampered("release package", got=f"no {name}", expected=name, next_step="get the whole package again")
+    return files[name]
+
+
+def _of_file(name: str, got: str, expected: str) -> Anomaly:
+    return Anomaly(name, -1, got, expected)

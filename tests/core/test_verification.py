@@ -1,0 +1,185 @@
+"""A package by itself: sound ones pass, whatever is changed is found, and golden packages verify for ever."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from story_of import ANA, BOB, CAT, DOLLY, KEYS, SIGNERS, approve, files_of, line, signed, signers, take, waiting, whole
+
+from headgate.approval import statement
+from headgate.canonical import canonical, digest_of
+from headgate.errors import HeadgateError
+from headgate.package import HISTORY, MANIFEST, manifest
+from headgate.records import Packaged
+from headgate.verification import replay, verify
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.zip"))
+PEOPLE = ((ANA, "risk"), (BOB, "product"), (CAT, "product"))
+
+
+def package(book=None, release="tiny-1", people=PEOPLE):
+    """The files of a package as they lie in its folder, with the answers of some people."""
+    book = book or waiting()
+    listed = book.evidence[book.release(release).step(Packaged).package]
+    files = {name: book.evidence[digest] for name, digest in json.loads(listed)["files"].items()}
+    for person, role in people:
+        spoken = statement(book.ledger, book.release(release), person=person, role=role, decision="approve")
+        text, signature = signed(spoken)
+        files |= {f"approvals/{role}-{person}.txt": text, f"approvals/{role}-{person}.sig": signature}
+    return {**files, MANIFEST: listed}
+
+
+def names(files, **given):
+    return [a.name for a in verify(files, **given).anomalies]
+
+
+def repacked(files, **changed):
+    """A package whose manifest was made again after a change, as a forger would."""
+    kept = {k: v for k, v in files.items() if not k.startswith("approvals/") and k != MANIFEST}
+    kept |= {k.replace("__", "."): v for k, v in changed.items()}
+    return {**files, **kept, MANIFEST: manifest(kept)}
+
+
+def test_a_sound_package_is_sound_and_says_what_was_checked():
+    files = package()
+    found = verify(files)
+    assert (found.anomalies, found.release, found.sound) == ([], "tiny-1", True)
+    assert found.package == digest_of(files[MANIFEST])
+    assert found.checked == {"files": len(files) - 7, "entries": 6, "verdicts": 2, "approvals": 3}
+
+
+def test_a_later_release_is_verified_with_the_history_before_it():
+    found = verify(package(whole(), "tiny-2", people=()))
+    assert (found.anomalies, found.release) == ([], "tiny-2")
+    assert found.checked["verdicts"] == 2
+
+
+def test_nothing_is_not_sound():
+    assert names({}) == ["bad_manifest"]
+    assert not verify({}).sound
+    assert names({MANIFEST: canonical({"format": "headgate/package/v1", "files": {}})})[0] == "bad_key"
+
+
+@pytest.mark.parametrize("name", sorted(package(people=())))
+def test_a_missing_file_is_named(name):
+    files = package()
+    del files[name]
+    found = verify(files)
+    assert not found.sound
+    assert name in " ".join(a.got for a in found.anomalies)
+
+
+def test_a_file_too_many_is_named():
+    assert names(package() | {"notes.txt": b"x"}) == ["extra_file"]
+    assert names(package() | {"approvals/x/y.txt": b"x"}) == ["extra_file"]
+
+
+def test_every_sampled_bit_is_missed_by_nobody():
+    """Every file, and as many bits of each as can be afforded; each flip alone must be found."""
+    files, random, tried = package(), np.random.default_rng(7), 0
+    for name, data in files.items():
+        for bit in random.choice(8 * len(data), min(8 * len(data), 24), replace=False).tolist():
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            assert not verify({**files, name: bytes(flipped)}).sound, f"bit {bit} of {name}"
+            tried += 1
+    assert tried > 400
+
+
+def test_a_verdict_that_was_turned_is_found_although_the_manifest_was_made_again():
+    files = package()
+    judged = json.loads(files["verdicts.json"])
+    judged["judgements"][0]["verdict"] = 3
+    again = repacked(files, verdicts__json=canonical(judged))
+    assert "no_release" in names(again)
+    assert not replay(again).same
+
+
+def test_a_tally_that_was_swapped_is_not_what_the_ledger_says():
+    files, other = package(), files_of(take(waiting(), "tiny-2", version=2, champion=None, until="evaluated"), "tiny-2")
+    del other[HISTORY]
+    assert "other_package" in names(repacked(files, tally__json=files["tally.json"] + b" "))
+
+
+def test_a_policy_of_another_release_is_not_what_the_ledger_says():
+    files = package()
+    looser = files["policy.toml"].replace(b"min = 0.6", b"min = 0.1")
+    assert "other_package" in names(repacked(files, policy__toml=looser))
+
+
+def test_the_key_and_the_signers_may_be_known_from_elsewhere():
+    files = package()
+    assert verify(files, signers=signers()).sound
+    assert names(files, signers=signers(line(ANA, "risk") + line(BOB, "product"))) == ["bad_approval"]
+    assert set(names(files, key=KEYS[ANA])) == {"bad_key"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"person": BOB}, "does not let this key sign"),
+        ({"package": digest_of(b"other")}, "its package is"),
+        ({"policy": digest_of(b"other")}, "its policy is"),
+        ({"release": "tiny-9"}, "its release is"),
+        ({"version": 7}, "its version is"),
+    ],
+)
+def test_an_approval_of_something_else_is_named(change, why):
+    files, book = package(people=()), waiting()
+    spoken = statement(book.ledger, book.release("tiny-1"), person=ANA, role="risk", decision="approve")
+    text, signature = signed(spoken.model_copy(update=change), key=ANA)
+    found = verify(files | {"approvals/a.txt": text, "approvals/a.sig": signature})
+    assert [a.name for a in found.anomalies] == ["bad_approval"]
+    assert why in found.anomalies[0].got
+
+
+def test_whoever_asked_cannot_have_approved():
+    files, book = package(people=()), waiting()
+    spoken = statement(
+        book.ledger, book.release("tiny-1"), person="dolly@example.org", role="product", decision="approve"
+    )
+    text, signature = signed(spoken)
+    found = verify(files | {"approvals/a.txt": text, "approvals/a.sig": signature})
+    assert ["asked for this release" in a.got for a in found.anomalies] == [True]
+
+
+def test_half_an_approval_is_named():
+    files = package()
+    del files[f"approvals/risk-{ANA}.sig"]
+    assert names(files) == ["bad_approval"]
+
+
+def test_replaying_gives_every_bit_again():
+    found = replay(package())
+    assert found.same
+    assert found.judged.judgements
+    with pytest.raises(HeadgateError, match="no tally"):
+        replay({k: v for k, v in package().items() if k != "tally.json"})
+
+
+def test_what_is_no_package_is_refused_plainly():
+    for data in (b"", b"[]", b"{}", b"\xff", b'{"files":3,"format":"headgate/package/v1"}'):
+        assert names({MANIFEST: data}) == ["bad_manifest"]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_golden_packages_verify_for_ever(path):
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    found = verify(files)
+    assert found.anomalies == []
+    assert found.sound
+    assert found.checked["approvals"] == 3
+    assert replay(files).same
+
+
+def test_there_is_a_golden_package_of_every_format():
+    kept = {path.stem for path in GOLDEN}
+    assert kept == {"package-v1"}
+    assert approve(waiting(), "tiny-1").release("tiny-1").stage == "approved"
+    assert SIGNERS
