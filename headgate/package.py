@@ -32,9 +32,7 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
     odd = sorted(name for name in files if not _NAME.fullmatch(name) or name == MANIFEST)
     if odd or not files:
         raise _no_package(odd)
-    return canonical(
-        {"format": FORMAT, "files": {name: digest_of(data) for name, data in files.items()}}
-    )
+    return canonical({"format": FORMAT, "files": {name: digest_of(data) for name, data in files.items()}})
 
 
 def pinned(release: Release) -> dict[str, Digest]:
@@ -82,6 +80,12 @@ An approval `approvals/ROLE-PERSON.txt` is verified by OpenSSH with `allowed_sig
 
     ssh-keygen -Y verify -f allowed_signers -I PERSON -n ROLE@headgate \\
         -s approvals/ROLE-PERSON.sig < approvals/ROLE-PERSON.txt
+
+`gates.sigstore.json` and `summary.sigstore.json` are the pipeline's attestations about the registered model's files,
+for tools that know in-toto. With a file of the model beside it:
+
+    cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
+        --type https://in-toto.io/attestation/test-result/v0.1 model.skops
 
 `ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
 SHA-256 of the line before it (without its newline). `pipeline.pub` is the key that signed them.

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from headgate import sshsig
+from headgate import attestation, sshsig
 from headgate.approval import Statement, namespace, same_person
 from headgate.audit import recomputed, states
 from headgate.canonical import canonical, digest_of, parse
@@ -53,7 +53,8 @@ class Verified:
         package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
         checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
         anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
-            ``extra_file``, ``bad_key``, ``no_release``, ``bad_approval``; slot -1 where it is about a file.
+            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_approval``; slot -1 where it is
+            about a file.
     """
 
     package: Digest
@@ -152,7 +153,24 @@ def _release(
             entry = place.entry
             found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
     found.checked["verdicts"] = walk.checked["verdicts"]
+    found.anomalies += _attested(walk, listed, release, verifier)
+    found.checked["attestations"] = len(attestation.FILES)
     return release
+
+
+def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
+    judged = Judged.model_validate_json(walk.get(release.step(Evaluated).judged))
+    for name, expected in attestation.predicates(release, judged).items():
+        try:
+            told = attestation.read(walk.get(listed.get(name, "")), verifier)
+        except HeadgateError as error:
+            yield _of_file("bad_attestation", f"{name}: {error.got}", error.expected)
+            continue
+        subjects = {each.name: f"sha256:{each.digest.get('sha256')}" for each in told.subject}
+        if (told.predicate_type, told.predicate) != (attestation.FILES[name], expected):
+            yield _of_file("bad_attestation", f"{name}: another predicate", "what the ledger and the verdicts say")
+        if subjects != release.step(Registered).files:
+            yield _of_file("bad_attestation", f"{name}: about other files", "the registered model's files")
 
 
 def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None:

@@ -8,6 +8,7 @@ from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from headgate.attestation import attestations
 from headgate.canonical import digest_of
 from headgate.card import PICTURE, model_card
 from headgate.challenge import Challenges, page
@@ -64,6 +65,7 @@ def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judg
         "lineage.json": _lineage(release),
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in desk.ledger().stored),
+        **attestations(desk.signer, release, judged),
         "pipeline.pub": desk.signer.public_pem,
         "VERIFY.md": VERIFY.encode(),
         **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),

@@ -15,6 +15,7 @@ from tallies import binary
 
 from headgate import sshsig
 from headgate.approval import Statement, namespace, statement
+from headgate.attestation import attestations
 from headgate.canonical import canonical, digest_of
 from headgate.card import model_card
 from headgate.finding import DataReport, Finding
@@ -284,6 +285,7 @@ def files_of(book: Book, release: str) -> dict[str, bytes]:
         "verdicts.svg": forest(judged, title=release).encode(),
         "allowed_signers": SIGNERS.encode(),
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
+        **attestations(SIGNER, stands, judged),
         "pipeline.pub": SIGNER.public_pem,
         "VERIFY.md": VERIFY.encode(),
     }
