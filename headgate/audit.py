@@ -131,14 +131,14 @@ def states(walk: Walk, slots: Mapping[int, bytes], verifier: Verifier) -> Iterat
 
 def _places(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
     state = State(walk.model)
-    for slot, entry in enumerate(ledger.entries):
+    for entry in ledger.entries:
         aliases = state.aliases
         try:
             state = advance(state, entry)
         except HeadgateError as error:
-            yield Anomaly("broken_rule", slot, error.got, error.expected)
+            yield Anomaly("broken_rule", entry.seq, error.got, error.expected)
             return
-        yield Place(entry, state, aliases, Ledger(ledger.model, ledger.entries[:slot], ledger.stored[:slot]))
+        yield Place(entry, state, aliases, ledger)
 
 
 def _absent(walk: Walk, at: Place, digests: tuple[Digest, ...]) -> Iterator[Anomaly]:

@@ -46,12 +46,17 @@ class Walk:
 
 @dataclass(frozen=True)
 class Place:
-    """An entry in its place: `state` as it is after it, `aliases` and `before` as they stood before it."""
+    """An entry in its place in a ledger: `state` as it is after it, `aliases` as they stood before it."""
 
     entry: Entry
     state: State
     aliases: Mapping[str, int]
-    before: Ledger
+    ledger: Ledger
+
+    @property
+    def before(self) -> Ledger:
+        """The ledger as it stood before the entry; made on demand, as a walk over n entries would copy n² of them."""
+        return Ledger(self.ledger.model, self.ledger.entries[: self.slot], self.ledger.stored[: self.slot])
 
     @property
     def slot(self) -> int:
