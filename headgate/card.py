@@ -13,6 +13,14 @@ from headgate.records import Evaluated, Packaged, Registered, Rejected, Requeste
 from headgate.release import Release, Waiver
 from headgate.verdict import Verdict, worst_of
 
+_BESIDE = """In the release package, all of it pinned by `manifest.json`; `VERIFY.md` says how to check that.
+
+- `verdicts.json`: every comparison with its numbers; `verdicts.svg` draws them; `tally.json` is what they rest on.
+- `policy.toml`, `scenarios.toml`: what was demanded, by whom and why; `challenges.md`: what came of each scenario.
+- `data-report.json`: what was checked of the tables; `serving.json`: how fast and large the model is.
+- `gate-calibration.md`: how often these gates are wrong; `weakest-slices.json`: every slice that was searched.
+- `ledger.jsonl`: every decision up to here; `lineage.json`: the rows, the model and its files by digest."""
+
 PICTURE = "verdicts.svg"
 """The file beside the card that draws every comparison."""
 
@@ -110,6 +118,7 @@ def model_card(policy: Policy, release: Release, judged: Judged) -> str:
             f"{verdict_table(judged)}\n",
             f"## By group\n\n{_groups(judged)}\n",
             f"## Limits\n\n{_limits(policy)}\n",
+            f"## Beside this card\n\n{_BESIDE}\n",
         )
     )
 
@@ -135,7 +144,7 @@ def _rows(rows: Table) -> str:
 
 
 def _groups(judged: Judged) -> str:
-    groups = [j for j in judged.judgements if j.slice != "all"]
+    groups = [j for j in judged.judgements if j.slice != "all" and j.form != "scenarios"]
     return table(("group", "metric", "compared", "value", "one-sided bounds", "n"), map(_group_row, groups))
 
 

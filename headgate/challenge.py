@@ -6,7 +6,7 @@ something only to who has the snapshot: a hash of an id would not hide it, becau
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -181,20 +181,35 @@ class Challenges(_Value):
             ) from error
 
 
+_ACCIDENT = "noise, missing, unseen_category, out_of_range, unit_mistake: another answer, or none"
+_FAILURES: Mapping[Kind, str] = {
+    "case": "case: not what is written",
+    "monotone": "monotone: the score goes the wrong way, by more than is tolerated",
+    "invariant": "invariant: the score moves with another row's values, by more than is tolerated",
+    "counterfactual": "counterfactual: another answer for any other value of the column",
+    **dict.fromkeys(("noise", "missing", "unseen_category", "out_of_range", "unit_mistake"), _ACCIDENT),
+    "attack": "attack: an allowed change was found that turns the answer",
+}
+"""What counts as a failure, by kind of scenario. Another answer is another decision, or a score that moved by more than
+the scenario tolerates."""
+
+
 def page(challenges: Challenges, *, alpha: float = 0.05) -> str:
-    """The results as a section in Markdown: a table of all, and in sentences what failed or could not be measured.
+    """The results as a page in Markdown: a table of all, and in sentences what failed or could not be measured.
 
     Args:
         alpha: the error of each one-sided bound, in (0, 0.5].
     """
+    kinds = dict.fromkeys(_FAILURES[r.kind] for r in challenges.results)
+    meanings = "\n".join(f"- {meaning}" for meaning in kinds)
     header = ("name", "kind", "trials", "failures", "share", "limit", "why", "asked by")
     rows = [_row(r, alpha) for r in challenges.results]
     told = [(r.name, _told(r)) for r in challenges.results if r.failures or r.errors or r.search or r.refused]
     more = f"\n\n{table(('name', 'what was found'), told)}" if told else ""
     return (
-        f"## Scenarios\n\nShares of failures with one-sided bounds at {100 * (1 - alpha):.6g}% each; a named case is "
-        f"asked as it stands and has none. Rows are named by their position in the evaluation snapshot, from 0.\n\n"
-        f"{table(header, rows)}{more}\n"
+        f"# What came of the scenarios\n\nShares of failures with one-sided bounds at {100 * (1 - alpha):.6g}% each; a "
+        f"named case is asked as it stands and has none. Rows are named by their position in the evaluation snapshot, "
+        f"from 0. A failure is:\n\n{meanings}\n\n{table(header, rows)}{more}\n"
     )
 
 

@@ -204,6 +204,8 @@ class _Said:
     def _side(self) -> str:
         if self.verdict is Verdict.INCONCLUSIVE:
             return "the bound does not reach" if self._low else "the bound exceeds"
+        if self._limit in self.bounds and self.verdict is Verdict.PASS:
+            return "is at"
         return "is above" if self._low == (self.verdict is Verdict.PASS) else "is below"
 
     def _end(self) -> str:

@@ -42,6 +42,7 @@ from headgate.card import (
 from headgate.forest import forest, image
 from headgate.judgement import Judged, Judgement, Omission
 from headgate.markdown import escaped
+from headgate.package import pinned
 from headgate.policy_file import parse
 from headgate.records import RECORDS, Evaluated, Halted, Packaged, Rejected, Requested, record_of
 from headgate.story import sentence
@@ -93,6 +94,15 @@ def test_the_card_has_every_group_with_its_bounds():
     for j in groups:
         assert [j.slice, j.metric, j.form] in [row[:3] for row in shown]
         assert any(f"{j.lower:.4g} to {j.upper:.4g}" in row for row in shown)
+
+
+def test_scenarios_are_no_groups_and_the_card_names_what_lies_beside_it():
+    page = model_card(POLICY_, RELEASE, judged(judgement(slice="twin", form="scenarios"), judgement(slice="sex=f")))
+    groups = page[page.index("## By group") : page.index("## Limits")]
+    assert [row[0] for row in cells(groups)] == ["group", "sex=f"]
+    beside = set(re.findall(r"`([a-z-]+\.[a-z]+)`", page[page.index("## Beside") :]))
+    assert {name for name in pinned(RELEASE) if not name.endswith("suite.json")} <= beside
+    assert PICTURE in beside
 
 
 def test_the_card_says_who_what_and_from_what():

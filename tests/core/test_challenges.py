@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from scipy import stats
 
 from headgate import alteration, attack
 from headgate.attack import Found, Space, search
-from headgate.challenge import Challenges, Result, Search, page
+from headgate.challenge import Challenges, Kind, Result, Search, page
 from headgate.errors import BadInput, Tampered
 from headgate.estimate import Estimate, Unmeasurable
 
@@ -113,6 +113,17 @@ def test_nothing_asked_and_names_twice_are_no_challenges():
         challenges()
     with pytest.raises(ValidationError, match="same name"):
         challenges(result(), result())
+
+
+def test_the_page_says_what_a_failure_is_once_for_each_kind_that_was_asked():
+    kinds = get_args(Kind)
+    each = [result(name=k, kind=k, search=Search(queries=1, exact=True) if k == "attack" else None) for k in kinds]
+    shown = page(challenges(*each))
+    assert shown.startswith("# What came of the scenarios\n")
+    meanings = [line for line in shown.splitlines() if line.startswith("- ")]
+    assert len(meanings) == 6
+    assert {name for line in meanings for name in line[2:].partition(":")[0].split(", ")} == set(kinds)
+    assert "- attack:" not in page(challenges(result(name="fine")))
 
 
 def test_the_page_shows_every_result_and_escapes_what_people_wrote():

@@ -344,6 +344,7 @@ def test_every_scenario_is_a_comparison_of_its_own():
         == challenges(case("rich"), case("poor", passed=False), result("noise"), result("units", failures=40)).digest
     )
     assert noise.reason == "failure_share in noise 0.000 (95% one-sided bound 0.015, n=200) is below the maximum 0.050"
+    assert found.judgements[0].reason.endswith("(every named case was asked, no interval, n=1) is at the maximum 0.000")
     assert "failure_share in units 0.200" in found.judgements[3].reason
     assert scenarios(result("few", trials=10)).verdict is Verdict.INCONCLUSIVE
 
