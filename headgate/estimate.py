@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from headgate import bounds
 from headgate.bounds import Bounds, Sides
 from headgate.figures import Figures, part
-from headgate.quality import figures_of, known, needs
+from headgate.quality import figures_of, known, needs, sufficient
 from headgate.slices import as_tuple, columns_of, escaped, groups_of
 from headgate.tally import Tally
 
@@ -134,7 +134,10 @@ def relative(tally: Tally, metric: str, label: str) -> Estimate | Unmeasurable:
 def survey(tally: Tally, metric: str, who: Who = "candidate", labels: Sequence[str] | None = None) -> Survey:
     """One metric in all slices, or in some, at once."""
     asked = tally.labels if labels is None else labels
-    lacking = {label: problem for label in asked if (problem := _problem(tally, metric, label, who))}
+    sound = _sound(tally, metric, who)
+    lacking = {
+        label: problem for label in asked if label not in sound and (problem := _problem(tally, metric, label, who))
+    }
     kept = tuple(label for label in asked if label not in lacking)
     some = np.array([tally.place[label] for label in kept], dtype=np.intp)
     places = slice(None) if kept == tally.labels else some
@@ -221,6 +224,14 @@ def _ratio(a: Estimate | Unmeasurable, b: Estimate | Unmeasurable) -> Estimate |
         zero = isinstance(a, Estimate) and a.value == 0
         return Unmeasurable("a ratio of nothing to nothing" if zero else "a ratio to a group in which it is 0")
     return _both(a, b, lambda x, y: x / y, bounds.ratio, "MOVER-R")
+
+
+def _sound(tally: Tally, metric: str, who: Who) -> set[str]:
+    """The slices that surely have no problem, told all at once."""
+    if not known(tally.scheme, metric) or (who != "candidate" and not tally.has_champion):
+        return set()
+    enough = sufficient(part(tally, slice(None)), metric)
+    return {label for label, holds in zip(tally.labels, enough.tolist(), strict=True) if holds}
 
 
 def _problem(tally: Tally, metric: str, label: str, who: Who) -> str:

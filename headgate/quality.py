@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from headgate import bounds, explained, moments
 from headgate.bounds import Sides
@@ -24,6 +24,9 @@ QUANTILES = {"absolute_error_p50": 0.5, "absolute_error_p90": 0.9, "absolute_err
 
 DECIDED = (*RATES, "balanced_accuracy")
 """What decisions alone tell of a binary task."""
+
+_CHOOSING = ("precision", "macro_precision")
+"""Metrics that are not defined where no row is decided for a class."""
 
 _ONE_CLASS = frozenset({*RATES, *RANKED} - {"accuracy"})
 
@@ -62,6 +65,18 @@ def figures_of(of: Part, metric: str, who: int) -> Figures:
     return mean(of, place, who)
 
 
+def sufficient(of: Part, metric: str) -> NDArray[np.bool_]:
+    """Which of many slices surely lack nothing for a metric; of the others `needs` says what, if anything."""
+    name, _, one = metric.partition("@")
+    enough: NDArray[np.bool_] = (of.arrays["rows"] > 0) & (of.arrays["invalid"] == 0)
+    if of.scheme.task not in ("binary", "multiclass"):
+        return enough
+    counts = of.classes(one)
+    for place in _classes(of, name, one):
+        enough &= counts[..., place] > 0
+    return enough & (name not in _CHOOSING)
+
+
 def needs(tally: Tally, metric: str, label: str, who: int) -> str:
     """What a slice lacks for a metric to be defined, in words; empty if nothing."""
     name, _, one = metric.partition("@")
@@ -71,8 +86,7 @@ def needs(tally: Tally, metric: str, label: str, who: int) -> str:
     absent = [_spelled(of, one, c) for c in _classes(of, name, one) if of.classes(one)[..., c] == 0]
     if absent:
         return f"{label} has no row with label {' or '.join(absent)}"
-    chooses = name in ("precision", "macro_precision")
-    undefined = chooses and bool(np.isnan(figures_of(of, metric, who).value))
+    undefined = name in _CHOOSING and bool(np.isnan(figures_of(of, metric, who).value))
     return f"in {label} no row is decided for a class" if undefined else ""
 
 
