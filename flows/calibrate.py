@@ -73,38 +73,56 @@ def _told(*, quiet: bool) -> Iterator[Progress]:
 
 
 def _show(found: Calibration, model: str) -> None:
-    from flows.show import console
     from headgate.calibration import SECTIONS, worst
-    from headgate.markdown import plain
 
-    out = console()
     for heading, worlds, _ in SECTIONS:
         _show_section(f"{model}: {heading.lower()}", worst(found.of(*worlds)))
     for note in found.notes:
-        out.print(plain(f"Note: {note}."), markup=False, highlight=False)
+        _say(f"Note: {note}.")
     for silence in found.silences:
-        out.print(plain(f"Not halted by any gate: {silence.fault}: {silence.reason}."), markup=False, highlight=False)
+        _say(f"Not halted by any gate: {silence.fault}: {silence.reason}.")
     for problem in found.problems:
-        out.print(plain(f"Problem: {problem}."), markup=False, highlight=False, style="red")
+        _say(f"Problem: {problem}.", style="red")
     said = "the gates keep what they promise" if found.sound else "the gates do not keep what they promise"
-    measured = f"{found.rows:,} rows, {found.runs:,} runs, seed {found.seed}, {found.made}"
-    out.print(plain(f"{model}: {said} ({measured}). Kept as {found.digest}"), markup=False, highlight=False)
+    _say(
+        f"{model}: {said} ({found.rows:,} rows, {found.runs:,} runs, seed {found.seed}, {found.made}). "
+        f"Kept as {found.digest}",
+        style="green" if found.sound else "red",
+    )
+    _say(_next(found, model))
+
+
+def _next(found: Calibration, model: str) -> str:
+    if found.sound:
+        return f"Next: release {model}; the package of a release under this policy and table includes this calibration."
+    return "Next: for each problem above, tighten a limit, name the slice in a gate or add rows; then calibrate again."
 
 
 def _show_section(title: str, trials: Sequence[Trial]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    """One line per trial, under what was done to the model: how often what happened, at which gate, and the truth."""
+    from headgate.calibration import row
 
+    _say(f"\n{title}", style="bold")
+    before, width = "", 42 if any(trial.declared is not None for trial in trials) else 27
+    for what, gate, place, truth, limit, event, times, declared in map(row, trials):
+        if what != before:
+            _say(what)
+            before = what
+        where = f" in {place}" if place not in ("", "all") else ""
+        figures = f"  {truth} (limit {limit})" if truth else ""
+        promised = f", {declared}" if declared else ""
+        _say(f"  {event:<10} {times + promised:<{width}} {gate}{where}{figures}")
+    if not trials:
+        _say("  nothing was measured")
+
+
+def _say(text: str, style: str = "") -> None:
     from flows.show import console
-    from headgate.calibration import HEADER, row
     from headgate.markdown import plain
 
-    shown = Table(title=escape(plain(title)), title_justify="left", header_style="bold", expand=False)
-    for name in HEADER:
-        shown.add_column(name, overflow="fold")
-    for trial in trials:
-        shown.add_row(*(escape(plain(cell)) for cell in row(trial)))
-    console().print(shown if trials else f"{escape(plain(title))}: nothing was measured.")
+    # Nothing in it is markup; an empty line above is ours.
+    above = "\n" * text.startswith("\n")
+    console().print(above + plain(text.lstrip("\n")), markup=False, highlight=False, style=style, soft_wrap=True)
 
 
 def _show_json(found: Calibration) -> None:

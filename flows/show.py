@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,12 +14,14 @@ from rich.text import Text
 from headgate.approval import moment, namespace
 from headgate.audit import Findings
 from headgate.excuse import excused, headline
+from headgate.gate import NUMBERS, Gate
 from headgate.judgement import Judged
 from headgate.markdown import plain
 from headgate.policy import Policy, Waivers
 from headgate.records import Evaluated, Registered, Validated, record_of
 from headgate.release import Release, Waiver
 from headgate.signers import AllowedSigners
+from headgate.slices import as_tuple
 from headgate.state import State
 from headgate.story import sentence
 from headgate.strip import legend, lines
@@ -152,10 +154,9 @@ def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool, plan:
         gates = [{"gate": g.label, **g.model_dump(mode="json", exclude_defaults=True)} for g in policy.gate]
         told = {"model": policy.model.name, "digest": policy.digest, "gates": gates, "signers": people, "plan": plan}
         return _print_json(told)
-    shown = _table(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "form", "demand", "why")
+    shown = _table(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "demand", "why")
     for g in policy.gate:
-        given = g.model_dump(include={"min", "max", "max_increase", "max_decrease", "slices", "gap_across"})
-        _row(shown, g.label, g.form, ", ".join(f"{k} {v}" for k, v in given.items() if v not in (None, ())), g.why)
+        _row(shown, g.label, _demand(g), g.why)
     console().print(shown)
     for role, names in people.items():
         need = policy.approval.roles[role]
@@ -163,6 +164,22 @@ def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool, plan:
         console().print(f"{need} × {role}: {plain(note)}", markup=False)
     if policy.waivers is not None:
         _show_waivable(policy.waivers, signers)
+
+
+def _demand(gate: Gate) -> str:
+    """A gate's numbers, whom it compares, and where it must hold."""
+    given = {name: getattr(gate, name) for name in dict.fromkeys(name for each in NUMBERS.values() for name in each)}
+    said = [f"{name} {number:g}" for name, number in given.items() if number is not None]
+    said += [gate.scenarios] if gate.scenarios else []
+    said += ["against the champion"] if gate.against else []
+    said += [f"across {_places(gate.across)}"] if gate.across else []
+    said += [f"within {_places([gate.within])}"] if gate.within else []
+    said += [f"in {gate.slices if gate.slices == 'each' else _places(gate.slices)}"] if gate.slices else []
+    return " ".join(said)
+
+
+def _places(pieces: Iterable[str | tuple[str, ...]]) -> str:
+    return ", ".join(" & ".join(as_tuple(piece)) for piece in pieces)
 
 
 def _show_waivable(allowed: Waivers, signers: AllowedSigners) -> None:
