@@ -24,9 +24,10 @@ _COLOUR = {
     Verdict.ERROR: "#5f6368",
     Verdict.FAIL: "#c62828",
 }
-_ROW, _LEFT, _PLOT, _WIDTH, _TOP = 22, 310, 280, 1016, 92
-_NUMBERS, _LIMIT, _VERDICT = _LEFT + _PLOT + 16, 814, 906
-_NAME = 44
+# As wide as the description of a version in MLflow, which does not shrink a picture.
+_ROW, _LEFT, _PLOT, _WIDTH, _TOP = 22, 256, 196, 838, 92
+_NUMBERS, _LIMIT, _VERDICT = _LEFT + _PLOT + 12, 676, 738
+_NAME = 38
 """The most characters of a name that fit left of the plot; the whole name is in the hint."""
 
 _Ends = tuple[float, float]
