@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test check lint types contracts proof bench bench-gates lock clean
+.PHONY: help demo test check lint types contracts proof bench bench-gates bench-coverage lock clean
 help:            ## show the targets
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -27,13 +27,16 @@ contracts: $(READY)
 	@$(BIN)/lint-imports
 
 proof: $(READY)  ## the longer proofs: simulations with more repetitions, more kill points
-	@$(BIN)/python -m pytest -m proof
+	@$(BIN)/python -m pytest -m proof --timeout 3600
 
 bench: $(READY)  ## the figures that the README quotes
 	@$(BIN)/python -m benchmarks.release --pairs 4
 
 bench-gates: .venv-peers/.ready .venv-peers-older/.ready  ## the gates against what people use, in environments of their own
 	@.venv-peers/bin/python -m benchmarks.gates $(ARGS)
+
+bench-coverage: $(READY)  ## how often each bound misses the truth, by simulation
+	@$(BIN)/python -m benchmarks.coverage $(ARGS)
 
 lock: $(READY)   ## compile requirements.txt from pyproject.toml again
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --extra dev --upgrade \

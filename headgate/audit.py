@@ -102,7 +102,7 @@ def audit(
         Anomaly("changed_evidence", -1, digest_of(evidence[d]), d) for d in evidence.keys() - walk.evidence.keys()
     ]
     if not any(a.slot >= 0 for a in found):
-        found += _contents(walk, _ledger(model, slots, verifier), live)
+        found += _contents(walk, states(walk, slots, verifier), live)
     return Findings(entries=len(slots), anomalies=tuple(found), **walk.checked)
 
 
@@ -111,26 +111,24 @@ def _ledger(model: str, slots: Mapping[int, bytes], verifier: Verifier) -> Ledge
     return Ledger(model, tuple(unseal(data, verifier)[0] for data in stored), stored)
 
 
-def _contents(walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None) -> Iterator[Anomaly]:
-    state = State(walk.model)
-    for place in _places(walk, ledger):
+def _contents(
+    walk: Walk, places: Iterator[Place | Anomaly], live: Mapping[str, int | None] | None
+) -> Iterator[Anomaly]:
+    state, slot = State(walk.model), -1
+    for place in places:
         if isinstance(place, Anomaly):
             yield place
             return
-        state, record = place.state, record_of(place.entry.kind, dict(place.entry.body))
+        state, slot, record = place.state, place.slot, record_of(place.entry.kind, dict(place.entry.body))
         yield from _absent(walk, place, relied_on(record))
         yield from recomputed(walk, place, record)
     if live is not None:
-        yield from _aliases(state, ledger.size - 1, live)
+        yield from _aliases(state, slot, live)
 
 
 def states(walk: Walk, slots: Mapping[int, bytes], verifier: Verifier) -> Iterator[Place | Anomaly]:
     """Each entry of a checked ledger in its place; ends with an anomaly where one breaks a rule."""
-    return _places(walk, _ledger(walk.model, slots, verifier))
-
-
-def _places(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
-    state = State(walk.model)
+    state, ledger = State(walk.model), _ledger(walk.model, slots, verifier)
     for entry in ledger.entries:
         aliases = state.aliases
         try:
