@@ -11,6 +11,7 @@ import click
 
 from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
+from flows.store import store
 from flows.verify import replay, verify
 from flows.waive import waive
 from headgate import __version__
@@ -180,10 +181,10 @@ def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
 def status(site: Site, name: str | None, as_json: bool) -> None:
     """Show what stands: aliases and releases of all models, or of one; or all about one release."""
     from flows.show import show_models, show_release
+    from tasks.place import models_of
     from tasks.record import Desk
 
-    ledgers = site.home / "store" / "ledger"
-    models = sorted(p.name for p in ledgers.iterdir()) if ledgers.is_dir() else []
+    models = models_of(site.home)
     if name is None or name in models:
         show_models([Desk(site.home, m) for m in models if name in (None, m)], as_json=as_json)
     else:
@@ -192,7 +193,7 @@ def status(site: Site, name: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("model", required=False)
-@click.option("--store", type=click.Path(path_type=Path, exists=True), help="Audit this copy of the store instead.")
+@click.option("--store", metavar="URL", help="Audit this copy of the store instead: a folder, or s3://bucket/prefix.")
 @click.option("--offline", is_flag=True, help="Do not ask MLflow where the aliases are.")
 @click.option(
     "--signers",
@@ -202,7 +203,7 @@ def status(site: Site, name: str | None, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 @guarded
-def audit(site: Site, model: str | None, store: Path | None, offline: bool, signers: Path | None, as_json: bool) -> int:
+def audit(site: Site, model: str | None, store: str | None, offline: bool, signers: Path | None, as_json: bool) -> int:
     """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong."""
     from flows.show import show_findings
     from headgate.signers import AllowedSigners
@@ -284,7 +285,7 @@ def down(site: Site, as_json: bool) -> None:
     show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
 
 
-for command in (waive, verify, replay):
+for command in (waive, store, verify, replay):
     cli.add_command(command)
 policy.add_command(calibrate)
 

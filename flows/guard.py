@@ -45,10 +45,12 @@ def _complain(error: HeadgateError) -> None:
 
 def known(site: Site, model: str, name: str) -> str:
     """The model, if this home has a ledger of it. Raises BadInput, which speaks of `name`, if not."""
-    if not (site.home / "store" / "ledger" / model).is_dir() or not model:
+    from tasks.place import models_of
+
+    if model not in models_of(site.home):
         raise BadInput(
             f"'{name}'",
-            got=f"no ledger in {site.home}",
+            got=f"no ledger in {site.home}, or in HEADGATE_STORE where that is set",
             expected="a model or a release that was made with this home",
             next_step="run `headgate status`, or set HEADGATE_HOME",
         )

@@ -14,6 +14,7 @@ from headgate.errors import HeadgateError
 from headgate.markdown import plain
 from headgate.records import record_of
 from headgate.story import sentence
+from tasks.place import models_of
 from tasks.record import Desk
 
 _EVERY = 0.2
@@ -24,7 +25,7 @@ def told(home: Path, model: str, console: Console) -> Iterator[None]:
     """Print every entry that is added to a model's ledger while the body runs, with the seconds since it began."""
     done = threading.Event()
     desk = Desk(home, model)
-    told_before = desk.ledger().size if desk.home.store.exists() else 0
+    told_before = desk.ledger().size if model in models_of(home) else 0
     teller = threading.Thread(target=_tell, args=(desk, console, done, told_before), daemon=True)
     with console.status(f"[bold]{model}[/]: starting"):
         teller.start()

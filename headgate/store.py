@@ -36,13 +36,18 @@ class Store(Protocol):
         ...
 
 
+def is_name(name: str) -> bool:
+    """Whether a store could have written it."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> str:
     """The name itself: relative, parts of ASCII letters, digits, ``._-`` joined by ``/``, none starting with ``.-``.
 
     Raises:
         BadInput: it is no such name.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise BadInput(
             "name in the store",
             got=repr(name),
@@ -68,6 +73,11 @@ class FolderStore:
         with _reported(str(root)):
             root.mkdir(parents=True, exist_ok=True)
         return cls(root)
+
+    @property
+    def place(self) -> str:
+        """The folder's address."""
+        return self.root.resolve().as_uri()
 
     def put(self, name: str, data: bytes) -> bool:
         """Write once; on return the bytes survive a power cut, whichever writer they came from."""
@@ -95,7 +105,7 @@ class FolderStore:
         top = self._path(folder) if folder else self._present_root()
         with _reported(str(top)):
             found = (path.relative_to(self.root).as_posix() for path in _files(top))
-            return sorted(name for name in found if name.startswith(prefix) and _NAME.fullmatch(name))
+            return sorted(name for name in found if name.startswith(prefix) and is_name(name))
 
     def _path(self, name: str) -> Path:
         return self._present_root() / check_name(name)

@@ -12,8 +12,9 @@ from headgate.home import Home
 from headgate.ledger import slots
 from headgate.signers import AllowedSigners
 from headgate.state import fold
-from headgate.store import FolderStore
+from headgate.store import Store
 from tasks.connect import alias_version, client
+from tasks.place import opened, store_of
 from tasks.record import Desk
 
 
@@ -21,21 +22,21 @@ def audit_all(
     home: Path,
     *,
     model: str | None = None,
-    store: Path | None = None,
+    store: Path | str | None = None,
     ask_registry: bool = True,
     signers: AllowedSigners | None = None,
 ) -> dict[str, Findings]:
     """The findings about every model of a home, or about one.
 
     Args:
-        store: a copy of the home's store to audit instead of the store itself.
+        store: the address of a copy, with its evidence, to audit instead of the home's own stores.
         ask_registry: compare the aliases with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
     """
-    place = FolderStore(store or Home(home).store)
+    place, objects = _stores(Home(home), store)
     names = {name.split("/")[1] for name in place.names("ledger/")}
     wanted = sorted(names if model is None else {model} & names)
-    evidence = _evidence(place)
+    evidence = _evidence(objects)
     desks = [Desk(home, name) for name in wanted]
     return {
         desk.model: audit(
@@ -50,7 +51,13 @@ def audit_all(
     }
 
 
-def _evidence(place: FolderStore) -> dict[Digest, bytes]:
+def _stores(home: Home, copy: Path | str | None) -> tuple[Store, Store]:
+    if copy is None:
+        return store_of(home), store_of(home, "evidence")
+    return opened(str(copy)), opened(str(copy))
+
+
+def _evidence(place: Store) -> dict[Digest, bytes]:
     # An object's name is its digest: what lies under a name that is none cannot be asked for, and is not evidence.
     named = {name: "sha256:" + "".join(name.split("/")[2:]) for name in place.names("evidence/")}
     return {digest: place.get(name) or b"" for name, digest in named.items() if DIGEST.fullmatch(digest)}

@@ -25,7 +25,7 @@ from headgate.records import KINDS, Record, Requested
 from headgate.release import Release
 from headgate.signing import Signer, Verifier, new_key
 from headgate.state import State, fold
-from headgate.store import FolderStore
+from tasks.place import store_of
 
 _TRIES = 8
 
@@ -60,13 +60,13 @@ class Desk:
     def __init__(self, home: Path, model: str) -> None:
         self.home = Home(home)
         self.model = model
-        self.store = FolderStore(self.home.store)
-        self.evidence = Evidence(self.store)
+        self.store = store_of(self.home)
+        self.evidence = Evidence(store_of(self.home, "evidence"))
 
     @classmethod
     def create(cls, home: Path, model: str) -> Desk:
         """A desk in a home that may be new. Elsewhere a missing store is an error: it is more likely not mounted."""
-        FolderStore.create(Home(home).store)
+        store_of(Home(home), create=True)
         return cls(home, model)
 
     @cached_property

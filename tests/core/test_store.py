@@ -9,7 +9,7 @@ import pytest
 
 from headgate.errors import BadInput, Tampered, Unavailable
 from headgate.evidence import Evidence
-from headgate.store import FolderStore
+from headgate.store import FolderStore, Store
 
 
 @pytest.fixture
@@ -17,12 +17,28 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore.create(tmp_path / "store")
 
 
-def test_the_first_write_stays(store: FolderStore) -> None:
-    assert store.put("a/b.json", b"one")
-    assert not store.put("a/b.json", b"two")
-    assert not store.put("a/b.json", b"one")
-    assert store.get("a/b.json") == b"one"
-    assert store.get("a/c.json") is None
+@pytest.fixture(params=["folder", "bucket"])
+def any_store(request: pytest.FixtureRequest) -> Store:
+    """What is true of every store is asked of both."""
+    if request.param == "folder":
+        return request.getfixturevalue("store")
+    from tasks.bucket import S3Store
+
+    return S3Store(request.getfixturevalue("bucket") + "/some/prefix")
+
+
+def test_the_first_write_stays(any_store: Store) -> None:
+    assert any_store.put("a/b.json", b"one")
+    assert not any_store.put("a/b.json", b"two")
+    assert not any_store.put("a/b.json", b"one")
+    assert any_store.get("a/b.json") == b"one"
+    assert any_store.get("a/c.json") is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", bytes(range(256)) * 5000], ids=len)
+def test_bytes_come_back_as_they_were(any_store: Store, data: bytes) -> None:
+    assert any_store.put("a", data)
+    assert any_store.get("a") == data
 
 
 def test_files_are_read_only_and_nothing_else_is_left(store: FolderStore) -> None:
@@ -33,14 +49,14 @@ def test_files_are_read_only_and_nothing_else_is_left(store: FolderStore) -> Non
     assert file.stat().st_mode & 0o777 == 0o444
 
 
-def test_names_are_sorted_and_match_the_prefix(store: FolderStore) -> None:
+def test_names_are_sorted_and_match_the_prefix(any_store: Store) -> None:
     for name in ("m/2", "m/10", "m/1", "n/1", "m2/1", "top"):
-        store.put(name, b"")
-    assert store.names("m/") == ["m/1", "m/10", "m/2"]
-    assert store.names("m/1") == ["m/1", "m/10"]
-    assert store.names("m") == ["m/1", "m/10", "m/2", "m2/1"]
-    assert store.names("") == ["m/1", "m/10", "m/2", "m2/1", "n/1", "top"]
-    assert store.names("absent/") == []
+        any_store.put(name, b"")
+    assert any_store.names("m/") == ["m/1", "m/10", "m/2"]
+    assert any_store.names("m/1") == ["m/1", "m/10"]
+    assert any_store.names("m") == ["m/1", "m/10", "m/2", "m2/1"]
+    assert any_store.names("") == ["m/1", "m/10", "m/2", "m2/1", "n/1", "top"]
+    assert any_store.names("absent/") == []
 
 
 @pytest.mark.parametrize(
@@ -63,16 +79,16 @@ def test_names_are_sorted_and_match_the_prefix(store: FolderStore) -> None:
         "a b",
     ],
 )
-def test_bad_names_are_refused(store: FolderStore, name: str) -> None:
-    for call in (lambda: store.put(name, b""), lambda: store.get(name)):
+def test_bad_names_are_refused(any_store: Store, name: str) -> None:
+    for call in (lambda: any_store.put(name, b""), lambda: any_store.get(name)):
         with pytest.raises(BadInput, match="name in the store"):
             call()
-    assert list(store.root.iterdir()) == []
+    assert any_store.names("") == []
 
 
-def test_a_prefix_cannot_leave_the_store(store: FolderStore) -> None:
+def test_a_prefix_cannot_leave_the_store(any_store: Store) -> None:
     with pytest.raises(BadInput):
-        store.names("../")
+        any_store.names("../")
 
 
 def test_stale_temporary_files_are_invisible_and_harmless(store: FolderStore) -> None:
@@ -158,7 +174,7 @@ def test_content_is_durable_before_its_name_and_the_name_before_the_return(
     assert steps[-3:] == ["folder"] * 3
 
 
-def race(store: FolderStore, name: str, writers: int, size: int) -> tuple[list[int], list[bytes | None]]:
+def race(store: Store, name: str, writers: int, size: int) -> tuple[list[int], list[bytes | None]]:
     wins: list[int] = []
     seen: list[bytes | None] = []
     barrier = threading.Barrier(writers)
@@ -177,20 +193,20 @@ def race(store: FolderStore, name: str, writers: int, size: int) -> tuple[list[i
     return wins, seen
 
 
-def test_of_many_writers_one_wins_and_nobody_sees_half(store: FolderStore) -> None:
+def test_of_many_writers_one_wins_and_nobody_sees_half(any_store: Store) -> None:
     for number in range(20):
-        wins, seen = race(store, f"slot/{number}", writers=8, size=200_000)
+        wins, seen = race(any_store, f"slot/{number}", writers=8, size=200_000)
         assert len(wins) == 1
         assert seen == [bytes(wins) * 200_000] * 8
-    assert len(store.names("")) == 20
+    assert len(any_store.names("")) == 20
 
 
-def test_evidence_is_found_under_its_digest(store: FolderStore) -> None:
-    evidence = Evidence(store)
+def test_evidence_is_found_under_its_digest(any_store: Store) -> None:
+    evidence = Evidence(any_store)
     digest = evidence.put(b"tally")
     digits = hashlib.sha256(b"tally").hexdigest()
     assert digest == f"sha256:{digits}"
-    assert store.names("") == [f"evidence/sha256/{digits[:2]}/{digits[2:]}"]
+    assert any_store.names("") == [f"evidence/sha256/{digits[:2]}/{digits[2:]}"]
     assert evidence.put(b"tally") == digest
     assert evidence.get(digest) == b"tally"
 
@@ -217,6 +233,6 @@ def test_what_is_no_digest_is_refused(store: FolderStore, change: object) -> Non
         Evidence(store).get(change("sha256:" + "ab" * 32))
 
 
-def test_absent_evidence_is_an_error_and_not_nothing(store: FolderStore) -> None:
+def test_absent_evidence_is_an_error_and_not_nothing(any_store: Store) -> None:
     with pytest.raises(Unavailable, match="nothing stored"):
-        Evidence(store).get("sha256:" + "ab" * 32)
+        Evidence(any_store).get("sha256:" + "ab" * 32)
