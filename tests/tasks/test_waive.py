@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def key_line(path: Path, person: str, *spaces: str) -> str:
 
 
 @pytest.fixture
-def strict(toy: Toy) -> Toy:
+def strict(toy: Toy) -> Iterator[Toy]:
     """A toy whose ROC AUC gate fails, and whose policy lets it be waived by the two people who also approve."""
     policy = toy.folder / "policy.toml"
     part = '\n[waivers]\nroles = { risk = 1, product = 1 }\nmax_days = 60\ngates = ["roc-auc"]\n'
@@ -45,7 +45,9 @@ def strict(toy: Toy) -> Toy:
     lines = [key_line(toy.keys["risk"], ANA, *spaces["risk"]), key_line(toy.keys["product"], BEN, *spaces["product"])]
     (toy.folder / "allowed_signers").write_text("".join(lines))
     Desk.create(toy.home, toy.name)
-    return toy
+    yield toy
+    if (toy.home / "servers").exists():  # `headgate approve` starts one
+        Terminal(toy).run("down")
 
 
 def terms(**changes: str) -> list[str]:
