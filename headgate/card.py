@@ -19,7 +19,7 @@ _BESIDE = """In the release package, all of it pinned by `manifest.json`; `VERIF
 - `policy.toml`, `scenarios.toml`: what was demanded, by whom and why; `challenges.md`: what came of each scenario.
 - `data-report.json`: what was checked of the tables; `serving.json`: how fast and large the model is.
 - `gate-calibration.md`: how often these gates are wrong; `weakest-slices.json`: every slice that was searched.
-- `ledger.jsonl`: every decision up to here; `lineage.json`: the rows, the model and its files by digest."""
+- `ledger.jsonl`: every decision up to here; `lineage.ndjson`: the same for OpenLineage; `lineage.svg` draws it."""
 
 PICTURE = "verdicts.svg"
 """The file beside the card that draws every comparison."""

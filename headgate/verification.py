@@ -1,9 +1,10 @@
 """Verification: one release package, checked by itself: no store, no MLflow, no network.
 
 It believes nothing that the package lets it recompute: the manifest's digests, the ledger's chain and signatures up to
-the packaging, the rules of a release, what the ledger says the package must hold, both verdicts, and the signatures
-under the approvals. What it cannot see is what `headgate.audit` cannot see, and everything after the packaging but the
-approvals; and it takes the pipeline's key and the signers from the package unless it is given them as known elsewhere.
+the packaging, the rules of a release, what the ledger says the package must hold, both verdicts, the lineage, and the
+signatures under the approvals. What it cannot see is what `headgate.audit` cannot see, and everything after the
+packaging but the approvals; and it takes the pipeline's key and the signers from the package unless it is given them as
+known elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from headgate.entry import Digest, moment
 from headgate.errors import HeadgateError, Tampered
 from headgate.judge import judge
 from headgate.judgement import Judged
-from headgate.ledger import Anomaly, check
+from headgate.ledger import Anomaly, Ledger, check
+from headgate.lineage import LINEAGE, packed
 from headgate.package import FORMAT, HISTORY, MANIFEST, pinned
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, Requested, record_of
@@ -53,8 +55,8 @@ class Verified:
         package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
         checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
         anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
-            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_approval``; slot -1 where it is
-            about a file.
+            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_lineage``, ``bad_approval``; slot -1
+            where it is about a file.
     """
 
     package: Digest
@@ -155,6 +157,7 @@ def _release(
     found.checked["verdicts"] = walk.checked["verdicts"]
     found.anomalies += _attested(walk, listed, release, verifier)
     found.checked["attestations"] = len(attestation.FILES)
+    found.anomalies += _lineage(walk, walked[-1].ledger, listed, release)
     return release
 
 
@@ -171,6 +174,21 @@ def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifi
             yield _of_file("bad_attestation", f"{name}: another predicate", "what the ledger and the verdicts say")
         if subjects != release.step(Registered).files:
             yield _of_file("bad_attestation", f"{name}: about other files", "the registered model's files")
+
+
+def _lineage(walk: Walk, ledger: Ledger, listed: Mapping[str, Digest], release: Release) -> Iterator[Anomaly]:
+    expected = "the events that the ledger's entries tell"
+    try:
+        told, again = walk.evidence.get(listed.get(LINEAGE, "")), packed(ledger, walk.get, release.id)
+    except (HeadgateError, ValueError) as error:
+        yield _of_file("bad_lineage", f"{LINEAGE}: {str(error)[:300]}", expected)
+        return
+    if told is None:
+        yield _of_file("bad_lineage", f"no {LINEAGE}", expected)
+    elif told != again:
+        lines = zip(told.split(b"\n"), again.split(b"\n"), strict=False)
+        line = next(number for number, (said, right) in enumerate(lines, 1) if said != right)
+        yield _of_file("bad_lineage", f"{LINEAGE}: line {line} says something else", expected)
 
 
 def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from importlib.resources import files
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -14,10 +14,12 @@ from headgate.card import PICTURE, model_card
 from headgate.challenge import Challenges, page
 from headgate.forest import forest
 from headgate.judgement import Judged
+from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.markdown import table
 from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned
+from headgate.pedigree import PEDIGREE, image, pedigree
 from headgate.policy import Policy
-from headgate.records import Evaluated, Packaged, Registered, Requested, Snapshot, Trained
+from headgate.records import Evaluated, Packaged, Requested, Snapshot
 from headgate.release import Release
 from headgate.tally import Tally
 from headgate.weakness import Weaknesses, search, section, sought
@@ -32,18 +34,17 @@ def package(case: Case) -> None:
     """Write the package as evidence and as a folder, and record the digest of its manifest."""
     desk = Desk(case.home, case.model)
     release = desk.release(case.release)
-    files = _files(desk, case, release)
-    listed = manifest(files)
-    for data in files.values():
+    made = _files(desk, case, release)
+    listed = manifest(made)
+    for data in made.values():
         desk.evidence.put(data)
     digest = desk.evidence.put(listed)
     folder = desk.home.package(release.id)
-    pack(folder, {**files, MANIFEST: listed})
+    pack(folder, {**made, MANIFEST: listed})
     desk.write(case.release, Packaged(package=digest))
-    rows = [(name, digest_of(data)) for name, data in sorted(files.items())]
-    create_markdown_artifact(
-        key=case.artifact("package"), markdown=f"# Package {digest}\n\n{table(('file', 'digest'), rows)}"
-    )
+    rows = [(name, digest_of(data)) for name, data in sorted(made.items())]
+    listing = f"# Package {digest}\n\n{image(made[PEDIGREE].decode())}\n\n{table(('file', 'digest'), rows)}"
+    create_markdown_artifact(key=case.artifact("package"), markdown=listing)
     create_link_artifact(key=case.artifact("package-link"), link=(folder / "card.md").as_uri(), link_text="The package")
 
 
@@ -56,15 +57,17 @@ def _files(desk: Desk, case: Case, release: Release) -> dict[str, bytes]:
 def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judged) -> dict[str, bytes]:
     challenges = release.step(Evaluated).challenges
     asked = {} if challenges is None else {"challenges.md": _challenges(desk.evidence.get(challenges), judged)}
-    weak = _weakest(desk, release, policy)
+    weak, ledger = _weakest(desk, release, policy), desk.ledger()
     return {
         **asked,
         "card.md": (model_card(policy, release, judged) + section(weak)).encode(),
         "weakest-slices.json": weak.to_bytes(),
         PICTURE: forest(judged, title=f"{release.id}: {judged.verdict.name}").encode(),
-        "lineage.json": _lineage(release),
+        LINEAGE: packed(ledger, desk.evidence.get, release.id),
+        FACETS: (files("headgate") / "schemas" / FACETS).read_bytes(),
+        PEDIGREE: pedigree(desk.model, release, judged).encode(),
         SIGNERS: read_file(case.folder / SIGNERS),
-        HISTORY: b"".join(line + b"\n" for line in desk.ledger().stored),
+        HISTORY: b"".join(line + b"\n" for line in ledger.stored),
         **attestations(desk.signer, release, judged),
         "pipeline.pub": desk.signer.public_pem,
         "VERIFY.md": VERIFY.encode(),
@@ -79,10 +82,3 @@ def _weakest(desk: Desk, release: Release, policy: Policy) -> Weaknesses:
 
 def _challenges(data: bytes, judged: Judged) -> bytes:
     return page(Challenges.from_bytes(data), alpha=judged.alpha).encode()
-
-
-def _lineage(release: Release) -> bytes:
-    steps = {
-        kind.__name__.lower(): release.step(kind).model_dump(mode="json") for kind in (Snapshot, Trained, Registered)
-    }
-    return json.dumps(steps, indent=2, sort_keys=True).encode()

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from headgate.forest import forest
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Ledger, append
+from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.package import HISTORY, VERIFY, manifest, pinned
+from headgate.pedigree import PEDIGREE, pedigree
 from headgate.plan import plan
 from headgate.policy_file import parse
 from headgate.records import (
@@ -112,6 +115,7 @@ rejected = ["talk to them"]
 slow = ["measure again"]
 """
 
+SCHEMAS = Path(__file__).parents[2] / "headgate" / "schemas" / FACETS
 MODEL, REQUESTER = "tiny", "dora@example.org"
 ANA, BOB, CAT, DOLLY = "ana@example.org", "bob@example.org", "cat@example.org", "dolly@example.org"
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -283,6 +287,9 @@ def files_of(book: Book, release: str) -> dict[str, bytes]:
         **{name: book.evidence[digest] for name, digest in pinned(stands).items()},
         "card.md": model_card(policy, stands, judged).encode(),
         "verdicts.svg": forest(judged, title=release).encode(),
+        LINEAGE: packed(book.ledger, book.evidence.__getitem__, release),
+        FACETS: SCHEMAS.read_bytes(),
+        PEDIGREE: pedigree(MODEL, stands, judged).encode(),
         "allowed_signers": SIGNERS.encode(),
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
         **attestations(SIGNER, stands, judged),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from story_of import ANA, BOB, CAT, DOLLY, KEYS, SIGNERS, approve, files_of, line, signed, signers, take, waiting, whole
+from story_of import ANA, BOB, CAT, KEYS, SIGNERS, approve, files_of, line, signed, signers, take, waiting, whole
 
 from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
@@ -110,6 +110,31 @@ def test_a_policy_of_another_release_is_not_what_the_ledger_says():
     files = package()
     looser = files["policy.toml"].replace(b"min = 0.6", b"min = 0.1")
     assert "other_package" in names(repacked(files, policy__toml=looser))
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda data: data.replace(b'"new":1', b'"new":2').replace(b'"rowCount":400', b'"rowCount":401'),
+        lambda data: data.partition(b"\n")[2],
+        lambda data: data[: data[:-1].rindex(b"\n") + 1],
+        lambda data: data + data.splitlines(keepends=True)[0],
+        lambda data: data.replace(b"lineage:v1", b"lineage:v2"),
+        lambda data: b"",
+    ],
+)
+def test_a_lineage_that_tells_something_else_is_found_although_the_manifest_was_made_again(forge):
+    files = package(people=())
+    again = repacked(files, lineage__ndjson=forge(files["lineage.ndjson"]))
+    found = verify(again)
+    assert [a.name for a in found.anomalies] == ["bad_lineage"]
+    assert "line " in found.anomalies[0].got
+
+
+def test_a_package_without_its_lineage_is_not_sound():
+    files = package(people=())
+    del files["lineage.ndjson"]
+    assert names(repacked(files)) == ["bad_lineage"]
 
 
 def test_the_key_and_the_signers_may_be_known_from_elsewhere():
