@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 
 from headgate import records as r
 from tasks.approve import approve
+from tasks.emit import emit
 from tasks.evaluate import evaluate
 from tasks.halt import halt
 from tasks.package import package
@@ -66,6 +67,7 @@ def release(
         if standing(case).due(record):
             step(case)
     publish(case)
+    emit(case)
     return _ending(case)
 
 
