@@ -1,4 +1,4 @@
-"""Publish: show in MLflow what the ledger says. Everything here is derived, and may be done again at any time."""
+"""Publish: show in MLflow and Prefect what the ledger says. Everything here is derived, and may be done again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from prefect import task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
@@ -18,6 +19,8 @@ from headgate.estimate import Estimate, survey
 from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.metrics import RESOURCES
+from headgate.pedigree import PEDIGREE, image, pedigree
+from headgate.pedigree import picture as picture_of_lineage
 from headgate.quality import metrics_of
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
@@ -44,13 +47,16 @@ def publish(case: Case) -> None:
     desk = Desk(case.home, case.model)
     release = desk.release(case.release)
     registered, evaluated = release.find(Registered), release.find(Evaluated)
+    judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
+    drawn = pedigree(case.model, release, judged)
+    create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{image(drawn)}\n")
     if registered is None:
         return
     registry = client(desk.home)
     ledger = desk.ledger()
-    judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
     shown = {**tags(release, judged), "headgate.ledger": f"{ledger.size} {ledger.head}"}
     with asking(f"version {registered.version} of {case.model}"):
+        registry.log_text(registered.run, drawn, PEDIGREE)
         if judged is not None:
             _publish_verdict(desk, registry, case, release, judged)
         for key, value in shown.items():
@@ -68,11 +74,16 @@ def _publish_verdict(desk: Desk, registry: MlflowClient, case: Case, release: Re
     policy = desk.policy(release)
     # Logged beside the package, because a halted release has none.
     registry.log_text(registered.run, forest(judged, title=f"{release.id}: {judged.verdict.name}"), PICTURE)
-    logged = picture(f"get-artifact?path={PICTURE}&run_uuid={registered.run}")
+    logged = picture(_artifact(PICTURE, registered.run))
     card = model_card(policy, release, judged).replace(picture(PICTURE), logged, 1) + approvals(release)
+    card += f"\n{picture_of_lineage(_artifact(PEDIGREE, registered.run))}\n"
     registry.update_registered_model(case.model, description=policy.model.purpose)
     registry.set_tag(registered.run, "mlflow.note.content", _cut(card))
     _describe(registry, case.model, str(registered.version), card)
+
+
+def _artifact(name: str, run: str) -> str:
+    return f"get-artifact?path={name}&run_uuid={run}"
 
 
 def _describe(registry: MlflowClient, model: str, version: str, card: str) -> None:
