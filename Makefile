@@ -29,6 +29,10 @@ contracts: $(READY)
 proof: $(READY)  ## the longer proofs: simulations with more repetitions, more kill points
 	@$(BIN)/python -m pytest -m proof --timeout 3600
 
+proof-stores: $(READY) .venv-rclone/.ready  ## `headgate store check` against rclone and Ceph (apt-get install radosgw ceph-mon ceph-osd)
+	@infra/stores.sh rclone
+	@infra/stores.sh ceph
+
 bench: $(READY)  ## the figures that the README quotes
 	@$(BIN)/python -m benchmarks.release --pairs 4
 
@@ -41,7 +45,7 @@ bench-coverage: $(READY)  ## how often each bound misses the truth, by simulatio
 lock: $(READY)   ## compile requirements.txt from pyproject.toml again
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --extra dev --upgrade \
 	  pyproject.toml -o requirements.txt
-	@for peers in peers peers-older; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
+	@for peers in peers peers-older rclone; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
 	  --upgrade benchmarks/$$peers.in -o benchmarks/requirements-$$peers.txt || exit 1; done
 
 clean:           ## remove the environment; the records in .headgate stay
