@@ -21,6 +21,7 @@ from tasks.record import Case, reopen, standing
 from tasks.register import register
 from tasks.request import request
 from tasks.snapshot import snapshot
+from tasks.spread import reach, runner
 from tasks.train import train
 from tasks.validate import validate
 
@@ -43,7 +44,7 @@ def _run_name() -> str:
     return str(given["resume"] or f"{Path(given['folder']).name}, asked by {given['requester']}")
 
 
-@flow(name="release", flow_run_name=_run_name, persist_result=False)
+@flow(name="release", flow_run_name=_run_name, persist_result=False, task_runner=runner())
 def release(
     folder: str,
     home: str = ".headgate",
@@ -63,6 +64,8 @@ def release(
         resume: The name of a release to continue where it stopped.
     """
     case = reopen(home, folder, resume) if resume else request(home, folder, requester, training, evaluation)
+    if standing(case).find(r.Evaluated) is None:
+        reach(case.home)
     for step, record in STEPS.items():
         if standing(case).due(record):
             step(case)

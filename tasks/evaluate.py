@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from headgate.batch import Batch
 from headgate.card import verdict_page
 from headgate.challenge import Challenges
 from headgate.forest import forest, image
@@ -20,15 +18,15 @@ from headgate.policy import Policy
 from headgate.records import Evaluated, Registered, Requested, Snapshot, Trained
 from headgate.release import Release
 from headgate.scenario_file import parse
-from headgate.scheme import Scheme
 from headgate.serving import ServingProfile
 from headgate.state import State
-from headgate.tally import Tally, count
+from headgate.tally import Tally
 from tasks.challenge import challenge
 from tasks.excuse import record_verdict
-from tasks.load import fetch, frame_of, open_model
-from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns
+from tasks.load import fetch, frame_of
+from tasks.predict import features_of, labels_of, predictions
 from tasks.record import Case, Desk
+from tasks.tally import Made, Scoring, opened, tallied
 from tasks.warm import take_probe
 
 
@@ -60,12 +58,10 @@ def evaluate(case: Case) -> None:
 
 
 def _tally(desk: Desk, state: State, release: Release, policy: Policy) -> Tally:
-    frame = frame_of(desk.home, release.step(Snapshot).evaluation)
     live = release.step(Requested).champion
-    models = [release, *([maker] if live is not None and (maker := state.maker(live)) else [])]
-    said = [predictions(_model(made, policy), frame[list(made.step(Trained).features)], policy) for made in models]
-    batch = Batch(labels_of(frame, policy), said, slice_columns(frame, policy.data), custom_scores(frame, said, policy))
-    return count(Scheme.of(policy, len(models)), batch)
+    makers = [release, *([maker] if live is not None and (maker := state.maker(live)) else [])]
+    models = tuple(Made(maker.step(Registered), maker.step(Trained).features) for maker in makers)
+    return tallied(Scoring(desk.home.root, policy, release.step(Snapshot).evaluation, models))
 
 
 def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | None:
@@ -73,7 +69,7 @@ def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | No
     if asked is None:
         return None
     scenarios = parse(desk.evidence.get(asked), f"of release {release.id}")
-    frame, model = frame_of(desk.home, release.step(Snapshot).evaluation), _model(release, policy)
+    frame, model = frame_of(desk.home, release.step(Snapshot).evaluation), opened(release.step(Registered), policy)
     features, decides = list(release.step(Trained).features), policy.model.task == "binary"
     # A scenario is about a person, whatever this candidate reads of one: what it does not read cannot turn its answer.
     return challenge(
@@ -84,16 +80,6 @@ def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | No
         scenarios,
         policy.train.seed,
         policy.threshold if decides else None,
-    )
-
-
-def _model(release: Release, policy: Policy) -> Any:
-    registered = release.step(Registered)
-    return open_model(
-        fetch(registered.source),
-        registered.files,
-        trusted=policy.train.trusted_types,
-        unsafe_pickle=policy.train.unsafe_pickle,
     )
 
 
