@@ -190,6 +190,18 @@ class Waivers(Part):
         return self
 
 
+class Retention(Part):
+    """How long evidence cannot be deleted, where its bucket has Object Lock; a folder, or another bucket, ignores it.
+
+    Attributes:
+        retention_days: counted from each writing of the same bytes. mode: `governance` can be lifted by those who have
+            the permission for it, `compliance` by nobody before its day.
+    """
+
+    retention_days: Annotated[int, Field(ge=1, le=36_500)]
+    mode: Literal["governance", "compliance"] = "governance"
+
+
 class Stage(Part):
     """One step of the rollout. Only the alias of the last stage is moved so far; see ARCHITECTURE.md."""
 
@@ -228,8 +240,9 @@ class Policy(Part):
     gate: Annotated[tuple[Gate, ...], Field(min_length=1)]
     serving: Serving = Serving()
     approval: Approval
-    # Left out where it is absent: a policy without waivers keeps the digest that it had before there were any.
+    # Left out where they are absent: a policy without them keeps the digest that it had before there were any.
     waivers: Annotated[Waivers | None, Field(exclude_if=lambda part: part is None)] = None
+    evidence: Annotated[Retention | None, Field(exclude_if=lambda part: part is None)] = None
     rollout: Rollout
     renewal: Renewal
     playbook: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1)]]

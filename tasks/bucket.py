@@ -13,10 +13,11 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import Any
 
 import boto3
@@ -25,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from headgate.errors import BadInput, Tampered, Unavailable
+from headgate.policy import Retention
 from headgate.store import check_name, is_name
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*?))?/?")
@@ -32,6 +34,8 @@ _MAKING = threading.Lock()  # threads may share a client, but not make one of th
 _NO_ANSWER: tuple[type[Exception], ...] = (BotoCoreError, ResponseParserError, ValueError)
 _TRIES = 8
 _FIRST_PAUSE = 0.05
+
+Retained = Callable[[], Retention | None]
 
 
 class S3Store:
@@ -42,13 +46,14 @@ class S3Store:
         once: take two versions of a name, or a delete marker, for a sign of tampering. False for evidence alone, where
             two versions with the same digest are the same evidence.
         page: how many names to ask for at a time.
+        retained: says, when something is written, how long it must stay; used only where the bucket has Object Lock.
 
     Raises:
         BadInput: that is no such address.
     """
 
-    def __init__(self, url: str, *, once: bool = True, page: int = 1000) -> None:
-        self.url, self._once, self._page = url, once, page
+    def __init__(self, url: str, *, once: bool = True, page: int = 1000, retained: Retained | None = None) -> None:
+        self.url, self._once, self._page, self._retained = url, once, page, retained
         self.bucket, self.prefix = _parts(url)
 
     @cached_property
@@ -74,12 +79,10 @@ class S3Store:
         key = self.key(check_name(name))
         with self.asking(name):
             told = self._put(key, data)
-            if isinstance(told, bool):
-                return told
-            found = self.get(name)
-            if found is None:
-                raise told
-            return found == data
+            created = told if isinstance(told, bool) else self._ours(name, data, told)
+            if not created and self._lock:
+                self._prolong(key)
+            return created
 
     def get(self, name: str) -> bytes | None:
         """The whole bytes under a name, or None if there are none."""
@@ -124,10 +127,44 @@ class S3Store:
     def _name(self, key: str) -> str:
         return key.removeprefix(self.key(""))
 
+    @cached_property
+    def locks(self) -> str:
+        """What the bucket says of its Object Lock: Enabled, or off."""
+        with self.asking("Object Lock"):
+            try:
+                told = self.client.get_object_lock_configuration(Bucket=self.bucket)["ObjectLockConfiguration"]
+            except ClientError as error:
+                if code(error) != "ObjectLockConfigurationNotFoundError":
+                    raise
+                told = {}
+        return str(told.get("ObjectLockEnabled", "off"))
+
+    @cached_property
+    def _lock(self) -> dict[str, Any]:
+        """The retention of what is written, as S3 spells it; empty for none."""
+        asked = self._retained and self._retained()
+        if not asked or self.locks != "Enabled":
+            return {}
+        return {"Mode": asked.mode.upper(), "RetainUntilDate": datetime.now(UTC) + timedelta(days=asked.retention_days)}
+
+    def _prolong(self, key: str) -> None:
+        # The same bytes may be locked for longer already, by a policy that asked for more: never for less.
+        kept = self.client.head_object(Bucket=self.bucket, Key=key).get("ObjectLockRetainUntilDate")
+        if kept is None or kept < self._lock["RetainUntilDate"]:
+            self.client.put_object_retention(Bucket=self.bucket, Key=key, Retention=self._lock)
+
+    def _ours(self, name: str, data: bytes, error: Exception) -> bool:
+        """Whether what is there are these bytes, after an error that left it open; raises it if nothing is there."""
+        found = self.get(name)
+        if found is None:
+            raise error
+        return found == data
+
     def _put(self, key: str, data: bytes) -> bool | Exception:
         """Whether this call created it, or the error after which that is open; any other error is raised."""
-        digest = b64encode(sha256(data).digest()).decode()
-        asked = {"Bucket": self.bucket, "Key": key, "Body": data, "ChecksumSHA256": digest, "IfNoneMatch": "*"}
+        asked = {"Bucket": self.bucket, "Key": key, "Body": data, "IfNoneMatch": "*", **checksums(data)}
+        if self._lock:
+            asked |= {"ObjectLockMode": self._lock["Mode"], "ObjectLockRetainUntilDate": self._lock["RetainUntilDate"]}
         for attempt in range(_TRIES):
             try:
                 self.client.put_object(**asked)
@@ -163,6 +200,12 @@ class S3Store:
             expected="one version: every name is written once and never deleted",
             next_step="keep all versions for the investigation; the oldest is what was written first",
         )
+
+
+def checksums(data: bytes) -> dict[str, str]:
+    """What lets a server refuse bytes that were damaged on the way: SHA-256, and MD5 for those that know no other."""
+    digests = {"ChecksumSHA256": sha256(data), "ContentMD5": md5(data, usedforsecurity=False)}
+    return {name: b64encode(digest.digest()).decode() for name, digest in digests.items()}
 
 
 def code(error: Any) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,17 +15,21 @@ from headgate.admission import Admitted
 from headgate.conformance import Use
 from headgate.errors import BadInput
 from headgate.home import Home
+from headgate.policy import Retention
 from headgate.store import FolderStore, Store
 
 STORE, EVIDENCE = "HEADGATE_STORE", "HEADGATE_EVIDENCE"
 
 
-def store_of(home: Home, use: Use = "ledger", *, create: bool = False) -> Store:
+def store_of(
+    home: Home, use: Use = "ledger", *, create: bool = False, retained: Callable[[], Retention | None] | None = None
+) -> Store:
     """The store of a home's ledger, or of its evidence.
 
     Args:
         create: make the home's own folder if it is meant and missing. Elsewhere a missing one is more likely not
             mounted.
+        retained: how long what is written must stay, where the store can see to that.
 
     Raises:
         BadInput: that is no address of a store.
@@ -32,11 +37,11 @@ def store_of(home: Home, use: Use = "ledger", *, create: bool = False) -> Store:
     named = os.environ.get(EVIDENCE) if use == "evidence" else None
     url = named or os.environ.get(STORE)
     if url:
-        return opened(url, use=use if named else "ledger")
+        return opened(url, use if named else "ledger", retained)
     return FolderStore.create(home.store) if create else FolderStore(home.store)
 
 
-def opened(url: str, use: Use = "ledger") -> Store:
+def opened(url: str, use: Use = "ledger", retained: Callable[[], Retention | None] | None = None) -> Store:
     """The store at an address; a bucket is written to only if a check has accepted it for this use.
 
     Raises:
@@ -46,7 +51,7 @@ def opened(url: str, use: Use = "ledger") -> Store:
         return FolderStore(folder_of(url))
     from tasks.bucket import S3Store
 
-    bucket = S3Store(url, once=use == "ledger")
+    bucket = S3Store(url, once=use == "ledger", retained=retained)
     return Admitted(bucket, bucket.place, use, url)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from hashlib import sha256
 from typing import Any
 
 from botocore.awsrequest import AWSRequest
@@ -16,7 +14,7 @@ from botocore.httpsession import URLLib3Session
 
 from headgate.conformance import Bucket, Try
 from headgate.errors import HeadgateError
-from tasks.bucket import S3Store, code
+from tasks.bucket import S3Store, checksums, code
 
 _FIRST, _SECOND = b"first", b"second"
 _SOON = 60
@@ -30,8 +28,8 @@ def pry(store: S3Store, prefix: str) -> Bucket:
         damaged=_tried(store, f"{prefix}damaged", lambda name: _damaged(store, name), first=None),
         unconditional=_tried(store, f"{prefix}unconditional", lambda name: _unconditional(store, name)),
         erased=_tried(store, f"{prefix}erased", lambda name: _erased(store, name)),
-        versioning=_status(store, "get_bucket_versioning", "Status"),
-        lock=_status(store, "get_object_lock_configuration", "ObjectLockConfiguration", "ObjectLockEnabled"),
+        versioning=_told(lambda: _versioning(store)),
+        lock=_told(lambda: store.locks),
     )
 
 
@@ -81,8 +79,7 @@ def _forged(url: str) -> str:
 
 
 def _damaged(store: S3Store, name: str) -> str:
-    other = b64encode(sha256(_FIRST).digest()).decode()
-    return _done(store.client.put_object(Bucket=store.bucket, Key=store.key(name), Body=_SECOND, ChecksumSHA256=other))
+    return _done(store.client.put_object(Bucket=store.bucket, Key=store.key(name), Body=_SECOND, **checksums(_FIRST)))
 
 
 def _unconditional(store: S3Store, name: str) -> str:
@@ -97,12 +94,13 @@ def _done(answer: Any) -> str:
     return str(answer["ResponseMetadata"]["HTTPStatusCode"])
 
 
-def _status(store: S3Store, call: str, *path: str) -> str:
-    with store.asking(call):
-        try:
-            answer = getattr(store.client, call)(Bucket=store.bucket)
-        except ClientError as error:
-            return "off" if code(error) == "ObjectLockConfigurationNotFoundError" else f"not told ({code(error)})"
-    for step in path:
-        answer = answer.get(step, {})
-    return str(answer or "off")
+def _versioning(store: S3Store) -> str:
+    with store.asking("versioning"):
+        return str(store.client.get_bucket_versioning(Bucket=store.bucket).get("Status") or "off")
+
+
+def _told(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except HeadgateError as error:
+        return f"not told: {error.got}"

@@ -19,7 +19,7 @@ from headgate.errors import BadInput, SlotTaken
 from headgate.evidence import Evidence
 from headgate.home import Home
 from headgate.ledger import Ledger, append, read
-from headgate.policy import Policy
+from headgate.policy import Policy, Retention
 from headgate.policy_file import parse as parse_policy
 from headgate.records import KINDS, Record, Requested
 from headgate.release import Release
@@ -52,6 +52,9 @@ class Case:
 class Desk:
     """Reads and writes the records of one model.
 
+    Attributes:
+        pinned: the policy of a release that is being opened, and that the ledger therefore does not name yet.
+
     Raises on reading:
         Tampered: the ledger is not what was written.
         Unavailable: the store cannot be read.
@@ -61,7 +64,8 @@ class Desk:
         self.home = Home(home)
         self.model = model
         self.store = store_of(self.home)
-        self.evidence = Evidence(store_of(self.home, "evidence"))
+        self.evidence = Evidence(store_of(self.home, "evidence", retained=self._retained))
+        self.pinned: Policy | None = None
 
     @classmethod
     def create(cls, home: Path, model: str) -> Desk:
@@ -86,6 +90,12 @@ class Desk:
     def state(self) -> State:
         """What the ledger says now."""
         return fold(self.model, self.ledger().entries)
+
+    def _retained(self) -> Retention | None:
+        """How long evidence must stay: by the policy that is being pinned, else by that of the newest release."""
+        newest = list(self.state().releases.values())[-1:]
+        policies = [self.pinned] if self.pinned else [self.policy(release) for release in newest]
+        return policies[0].evidence if policies else None
 
     def policy(self, release: Release) -> Policy:
         """The policy that a release was opened under, whatever the file says now."""

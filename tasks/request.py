@@ -30,6 +30,7 @@ def request(home: str, folder: str, requester: str, training: str | None = None,
     place = Path(folder).resolve()
     policy = read_policy(place)
     desk = Desk.create(Path(home).resolve(), policy.model.name)
+    desk.pinned = policy
     body = _requested(desk, place, policy, requester, (training, evaluation))
     ledger = desk.decide(_opening(policy, body), actor=requester)
     return Case(home=desk.home.root, folder=place, model=policy.model.name, release=str(ledger.entries[-1].release))

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from buckets import Passing, made, proxied
+from model_folder import Toy
 
 from headgate.admission import mark
 from headgate.conformance import Conformance, Law
 from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
 from headgate.evidence import Evidence
 from headgate.ledger import Ledger, append, problems, read
+from headgate.policy import Retention
+from headgate.records import Requested
 from headgate.signing import Signer, Verifier, new_key
 from headgate.store import Store
 from tasks import bucket as module
 from tasks.bucket import S3Store
 from tasks.place import models_of, opened, store_of
+from tasks.read import read_policy
 from tasks.record import Desk
+from tasks.request import request
 
 SIGNER = Signer(new_key())
 VERIFIER = Verifier(SIGNER.public_pem)
@@ -286,3 +293,54 @@ def test_a_folder_may_be_named_as_well(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HEADGATE_STORE", str(tmp_path / "unmounted"))
     with pytest.raises(Unavailable, match="no folder"):
         models_of(tmp_path / "home")
+
+
+def test_evidence_is_locked_for_as_long_as_the_policy_says(
+    aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = made(ObjectLockEnabledForBucket=True)
+    store = S3Store(url, once=False)
+    days = [30]
+    kept = S3Store(url, retained=lambda: Retention(retention_days=days[0], mode="compliance"))
+
+    def until(name: str) -> float:
+        told = store.client.head_object(Bucket=store.bucket, Key=name)
+        assert told["ObjectLockMode"] == "COMPLIANCE"
+        return (told["ObjectLockRetainUntilDate"] - datetime.now(UTC)) / timedelta(days=1)
+
+    assert kept.put("a", b"1")
+    assert not kept.put("a", b"1")
+    assert until("a") == pytest.approx(30, abs=0.01)
+    days[0] = 60
+    kept = S3Store(url, retained=lambda: Retention(retention_days=days[0], mode="compliance"))
+    assert not kept.put("a", b"1")
+    assert until("a") == pytest.approx(60, abs=0.01)
+    shorter = S3Store(url, retained=lambda: Retention(retention_days=1))
+    assert not shorter.put("a", b"1")
+    assert until("a") == pytest.approx(60, abs=0.01)
+    version = store.client.head_object(Bucket=store.bucket, Key="a")["VersionId"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        store.client.delete_object(Bucket=store.bucket, Key="a", VersionId=version)
+
+
+def test_a_bucket_without_a_lock_and_a_policy_without_retention_lock_nothing(bucket: str) -> None:
+    assert S3Store(bucket, retained=lambda: Retention(retention_days=1)).put("a", b"")
+    locked = S3Store(made(ObjectLockEnabledForBucket=True), retained=lambda: None)
+    assert locked.put("a", b"")
+    assert "ObjectLockMode" not in locked.client.head_object(Bucket=locked.bucket, Key="a")
+
+
+def test_a_release_locks_its_evidence_from_the_first_byte(aws: str, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = made(ObjectLockEnabledForBucket=True)
+    monkeypatch.setenv("HEADGATE_STORE", locked)
+    accept(locked, "ledger")
+    policy = toy.folder / "policy.toml"
+    assert "evidence" not in read_policy(toy.folder).model_dump(mode="json"), "its digest must stay what it was"
+    policy.write_text(policy.read_text() + "\n[evidence]\nretention_days = 90\n")
+    case = request.fn(str(toy.home), str(toy.folder), "dana@toy.example")
+    digest = Desk(case.home, case.model).keep({"later": True})
+    store = S3Store(locked)
+    asked = Desk(case.home, case.model).release(case.release).step(Requested)
+    for found in (digest, asked.policy, asked.policy_file, asked.training_suite):
+        key = f"evidence/sha256/{found[7:9]}/{found[9:]}"
+        assert store.client.head_object(Bucket=store.bucket, Key=key)["ObjectLockMode"] == "GOVERNANCE"
