@@ -39,10 +39,10 @@ _COLOUR = {
     Verdict.FAIL: "#c62828",
 }
 _GREY, _INK, _EDGE = "#5f6368", "#202124", "#9aa0a6"
-# As wide as the description of a version in MLflow, which does not shrink a picture: six columns.
-_WIDTH, _LEFT, _TOP = 838, 16, 92
-_BOX, _GAP, _TALL, _DOWN = 116, 22, 74, 18
-_LINE = 17
+# MLflow does not shrink a picture: six columns, no wider than a version's description beside an open assistant.
+_WIDTH, _LEFT, _TOP = 752, 8, 92
+_BOX, _GAP, _TALL, _DOWN = 106, 20, 74, 18
+_MOST = 16
 """The most characters of a line in a box; the whole text is in the hint."""
 _TIP = (
     f'<defs><marker id="tip" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
@@ -109,9 +109,9 @@ def pedigree(model: str, release: Release, judged: Judged | None = None) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
             f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="11.5" role="img">',
             '<rect width="100%" height="100%" fill="white"/>',
-            f'<text x="16" y="26" font-size="17" font-weight="bold">{_text(f"{release.id}: {release.stage}")}</text>',
-            f'<text x="16" y="46" fill="{_GREY}" font-size="12">{_text(_subtitle(release))}</text>',
-            *(_said(_Box(name, column=n), -10, name, _GREY) for n, name in enumerate(_COLUMNS)),
+            f'<text x="8" y="26" font-size="17" font-weight="bold">{_text(_title(release))}</text>',
+            f'<text x="8" y="46" fill="{_GREY}" font-size="12">{_text(_subtitle(release))}</text>',
+            *(_line(_Box(name, column=n).x + 8, _TOP - 10, name, _GREY) for n, name in enumerate(_COLUMNS)),
             _TIP,
             *_arrows(boxes),
             *(line for box in boxes.all() for line in _drawn(box)),
@@ -128,6 +128,11 @@ def image(svg: str) -> str:
 def picture(place: str) -> str:
     """The picture in a Markdown page, from where it is kept."""
     return f"![Where the version comes from: rows, training, verdicts, approvals, alias]({place})"
+
+
+def _title(release: Release) -> str:
+    # The picture in a package is drawn while its release still runs, and read long after.
+    return f"{release.id}: {'before approval' if release.stage == 'running' else release.stage}"
 
 
 def _subtitle(release: Release) -> str:
@@ -199,9 +204,9 @@ def _approvals(release: Release) -> Iterator[_Box]:
     row = 0
     for row, answer in enumerate(release.answers, 1):
         said, agreed = answer.record, not isinstance(answer.record, Rejected)
-        told = (said.role, "agreed" if agreed else "declined", answer.time[:10])
+        told = (said.person, "agreed" if agreed else "declined", answer.time[:10])
         hint = f"{said.person}, {said.key}, slot {answer.seq}"
-        yield _Box(said.person, told, hint, _COLOUR[Verdict.PASS if agreed else Verdict.FAIL], column=4, row=row - 1)
+        yield _Box(said.role, told, hint, _COLOUR[Verdict.PASS if agreed else Verdict.FAIL], column=4, row=row - 1)
     asked = release.find(ApprovalRequested) is not None
     owed = {role: f"{n} missing" for role, n in release.missing.items()} if asked else {"approvals": "not asked yet"}
     for extra, (role, what) in enumerate(owed.items()):
@@ -231,9 +236,9 @@ def _arrows(boxes: _Boxes) -> Iterator[str]:
     yield _across(boxes.run, boxes.version)
     yield _across(boxes.version, verdicts)
     foot, below = verdicts.y + _TALL + 5, boxes.evaluation.y + _TALL
-    yield _path(f"M{boxes.evaluation.x + _BOX // 2} {below}v12H{verdicts.x + 78}V{foot}", verdicts)
+    yield _path(f"M{boxes.evaluation.x + _BOX // 2} {below}v12H{verdicts.x + 72}V{foot}", verdicts)
     if boxes.champion is not None:
-        yield _path(f"M{boxes.champion.x + _BOX} {boxes.champion.middle}H{verdicts.x + 38}V{foot}", verdicts)
+        yield _path(f"M{boxes.champion.x + _BOX} {boxes.champion.middle}H{verdicts.x + 34}V{foot}", verdicts)
     for box in boxes.approvals:
         yield _across(verdicts, box)
         yield _across(box, boxes.alias)
@@ -255,14 +260,16 @@ def _drawn(box: _Box) -> Iterator[str]:
     at = f'x="{box.x}" y="{box.y}" width="{_BOX}" height="{_TALL}" rx="5"'
     yield f"<g><title>{_text(f'{box.name}. {box.hint}'.strip('. '))}</title>"
     yield f'<rect {at} fill="white" stroke="{edge}"{dashed}/>'
-    yield _said(box, 18, box.name, _GREY if box.dashed else box.colour, ' font-weight="bold"')
-    yield from (_said(box, 18 + 15 * n, line, _GREY) for n, line in enumerate(box.said, 1))
-    yield "</g>"
+    # A picture in the picture clips what is wider than expected.
+    yield f'<svg x="{box.x}" y="{box.y}" width="{_BOX - 4}" height="{_TALL}">'
+    yield _line(8, 18, box.name, _GREY if box.dashed else box.colour, ' font-weight="bold"')
+    yield from (_line(8, 18 + 15 * n, line, _GREY) for n, line in enumerate(box.said, 1))
+    yield "</svg></g>"
 
 
-def _said(box: _Box, down: int, text: str, colour: str, more: str = "") -> str:
-    cut = text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
-    return f'<text x="{box.x + 8}" y="{box.y + down}" fill="{colour}"{more}>{_text(cut)}</text>'
+def _line(x: int, y: int, text: str, colour: str, more: str = "") -> str:
+    cut = text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
+    return f'<text x="{x}" y="{y}" fill="{colour}"{more}>{_text(cut)}</text>'
 
 
 def _count(number: int, what: str) -> str:

@@ -357,7 +357,9 @@ def test_the_picture_can_be_drawn_after_every_step_and_is_one_file(until: str) -
 
 def test_the_picture_shows_who_answered_and_where_the_alias_went() -> None:
     first, second, refused, declined = (texts(drawn(whole(), f"tiny-{n}")) for n in (1, 2, 3, 4))
-    assert {"training rows", "400 rows", "version 1", "gates PASS", ANA, BOB, "champion", "none → 1"} <= set(first)
+    assert {"training rows", "400 rows", "version 1", "gates PASS", ANA, BOB, "risk", "champion", "none → 1"} <= set(
+        first
+    )
     assert {"1 → 2", "version 1", "compared with"} <= set(second)
     assert {"data FAIL", "halted", "at validate", "not reached"} <= set(refused)
     assert {"declined", "halted", "at approve"} <= set(declined)
