@@ -37,11 +37,14 @@ def told(home: Path, model: str, console: Console) -> Iterator[None]:
 
 
 def _tell(desk: Desk, console: Console, done: threading.Event, size: int) -> None:
-    begun, last = time.monotonic(), False
+    begun, last, seen = time.monotonic(), False, list[str]()
     while not last:
         last = done.wait(_EVERY)  # once more after the end, so that the last entry is told too
         try:
-            entries = desk.ledger().entries[size:]
+            # In a bucket each entry is a request: they are read only if there are new ones.
+            names = desk.store.names(f"ledger/{desk.model}/")
+            entries = desk.ledger().entries[size:] if names != seen else ()
+            seen = names
         except HeadgateError:
             continue
         for entry in entries:
