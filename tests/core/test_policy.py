@@ -73,7 +73,7 @@ def put(value: Any, path: str, new: Any) -> dict[str, Any]:
 
 def test_the_demo_policy_is_sound():
     assert POLICY.model.name == FILE.parent.name
-    assert len(POLICY.gate) == len({gate.label for gate in POLICY.gate}) == 13
+    assert len(POLICY.gate) == len({gate.label for gate in POLICY.gate}) == 14
     assert POLICY.alias == "champion"
     assert set(SITUATIONS) <= set(POLICY.playbook)
     assert read(document()) == POLICY
@@ -282,7 +282,7 @@ def test_a_margin_on_the_harmless_side_is_refused(gate, wrong):
 def test_a_selection_rate_may_be_held_on_either_side(margin):
     fine = document()
     fine["gate"].append({"name": "s", "metric": "selection_rate", "against": "champion", margin: 0.1})
-    assert len(read(fine).gate) == 14
+    assert len(read(fine).gate) == 15
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_the_digest_is_of_the_content_not_of_its_layout(order):
 
 def test_the_digest_is_the_same_on_every_machine():
     assert parse(TEXT.replace("\n", "\r\n").encode(), "x").digest == POLICY.digest
-    assert POLICY.digest == "sha256:1d064e70c4da1ce04b622235c4914d66841e289e26a305847a6bf41a22f11823"
+    assert POLICY.digest == "sha256:95f3907cd25f5d8472d593ff9432a1db7a345f4ce543e417656df73d9104e34f"
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
