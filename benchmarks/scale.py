@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -99,7 +100,9 @@ def measured(n: int) -> dict[str, float]:
         given = scoring(Path(place), n)
         told = Path(place) / "told"
         told.write_bytes(pickle.dumps(given))
-        run = subprocess.run([sys.executable, "-m", "benchmarks.scale", "--worker", told], check=True, stdout=-1)
+        command = [sys.executable, "-m", "benchmarks.scale", "--worker", told]
+        passive = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as a release has it: see flows/run.py
+        run = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=passive)
     return dict(json.loads(run.stdout))
 
 

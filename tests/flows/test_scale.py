@@ -24,11 +24,11 @@ ROWS = 2 * BATCH + 1_000
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """A scheduler with two worker processes."""
+    """A scheduler, and a worker process that counts two partitions at once."""
     # MLflow has written the address of an earlier test's home into this process: a worker must begin without it.
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        made = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        made = LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None)
     with made:
         yield made
 
