@@ -100,7 +100,7 @@ def measured(n: int) -> dict[str, float]:
         given = scoring(Path(place), n)
         told = Path(place) / "told"
         told.write_bytes(pickle.dumps(given))
-        command = [sys.executable, "-m", "benchmarks.scale", "--worker", told]
+        command = [sys.executable, "-m", "benchmarks.scale", "--worker", str(told)]
         passive = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # as a release has it: see flows/run.py
         run = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=passive)
     return dict(json.loads(run.stdout))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 PART = 4 * BATCH
 """Rows of a partition: some seconds of work, of which opening models and handing over is little."""
+
+# Reading arrays parses their headers, and Python 3.11's parser fails at random when two threads use it at once:
+# "AST constructor recursion depth mismatch".
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,9 @@ def counted(scoring: Scoring, first: int, last: int) -> Tally:
 def opened(registered: Registered, policy: Policy) -> Any:
     """The fitted estimator of a registered version, verified: see `tasks.load.open_model`."""
     train = policy.train
-    folder = fetch(registered.source)
-    return open_model(folder, registered.files, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
+    with _one_at_a_time:
+        folder = fetch(registered.source)
+        return open_model(folder, registered.files, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
 
 
 def merged(a: Tally, b: Tally) -> Tally:

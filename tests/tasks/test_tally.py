@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
@@ -267,6 +269,24 @@ def test_groups_that_are_few_in_every_batch_and_too_many_together_are_refused(
         merged(left, right)
     with pytest.raises(BadInput, match="at most 500 groups"):
         counted(work, 0, 14 * GRID)
+
+
+def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def slow(*_: object, **__: object) -> None:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+
+    monkeypatch.setattr(tally, "fetch", Path)
+    monkeypatch.setattr(tally, "open_model", slow)
+    registered = Registered(version=1, run="r", source="m", files={})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: tally.opened(registered, policy), range(4)))
+    assert most == [1, 1, 1, 1]
 
 
 def test_the_limit_on_threads_is_taken_back_by_the_last_who_leaves() -> None:
