@@ -815,4 +815,4 @@ def test_whatever_is_written_the_law_holds():
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert Ledgers.promotions > 20
+    assert Ledgers.promotions > 5

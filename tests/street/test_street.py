@@ -16,8 +16,6 @@ import pytest
 from model_folder import better
 from terminal import Terminal
 
-pytestmark = pytest.mark.xdist_group("street")  # one worker, in this order
-
 CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(p).exists()), None)
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
