@@ -157,12 +157,13 @@ def test_an_alias_that_somebody_moved_is_refused_and_named(toy: Toy) -> None:
     assert [a.name for a in audit_all(toy.home)[toy.name].anomalies] == ["moved_alias"]
 
 
-QUICK = ("registered", "promotion_started", "promoted")
-POINTS = [*STREET[1:], "promotion_started", "promoted"]
+QUICK = {("before", "registered"), ("after", "promotion_started"), ("before", "promoted")}
+POINTS = [(when, at) for at in (*STREET[1:], "promotion_started", "promoted") for when in ("before", "after")]
 
 
-@pytest.mark.parametrize("at", [pytest.param(at, marks=() if at in QUICK else pytest.mark.proof) for at in POINTS])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("when", "at"), [pytest.param(*each, marks=() if each in QUICK else pytest.mark.proof) for each in POINTS]
+)
 def test_stopped_at_any_record_the_next_run_ends_in_the_same_state(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, at: str, when: str
 ) -> None:

@@ -49,7 +49,7 @@ age_band = { column = "age", edges = [30, 60] }
 FAR = """
 [[metric]]
 name = "far"
-function = "test_tally:far"
+function = "test_partitions:far"
 range = [0.0, 1.0]
 better = "lower"
 [[gate]]
