@@ -20,14 +20,14 @@ from typing import Any
 from headgate.approval import moment, objections
 from headgate.canonical import canonical, digest_of
 from headgate.challenge import Challenges
-from headgate.entry import Digest, unseal
+from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.excuse import adds, standing
 from headgate.finding import DataReport
 from headgate.judge import judge
 from headgate.judgement import Judged
-from headgate.ledger import Anomaly, Ledger, check
-from headgate.package import HISTORY, pinned
+from headgate.ledger import Anomaly, Ledger, examined
+from headgate.package import HISTORY, strayed
 from headgate.policy_file import parse
 from headgate.records import (
     KINDS,
@@ -97,18 +97,14 @@ def audit(
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
     """
     walk = Walk(model, {d: data for d, data in evidence.items() if digest_of(data) == d}, signers)
-    found = list(check(slots, model, verifier))
+    ledger, anomalies = examined(slots, model, verifier)
+    found = list(anomalies)
     found += [
         Anomaly("changed_evidence", -1, digest_of(evidence[d]), d) for d in evidence.keys() - walk.evidence.keys()
     ]
     if not any(a.slot >= 0 for a in found):
-        found += _contents(walk, states(walk, slots, verifier), live)
+        found += _contents(walk, states(walk, ledger), live)
     return Findings(entries=len(slots), anomalies=tuple(found), **walk.checked)
-
-
-def _ledger(model: str, slots: Mapping[int, bytes], verifier: Verifier) -> Ledger:
-    stored = tuple(slots[slot] for slot in sorted(slots))
-    return Ledger(model, tuple(unseal(data, verifier)[0] for data in stored), stored)
 
 
 def _contents(
@@ -126,9 +122,9 @@ def _contents(
         yield from _aliases(state, slot, live)
 
 
-def states(walk: Walk, slots: Mapping[int, bytes], verifier: Verifier) -> Iterator[Place | Anomaly]:
+def states(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
     """Each entry of a checked ledger in its place; ends with an anomaly where one breaks a rule."""
-    state, ledger = State(walk.model), _ledger(walk.model, slots, verifier)
+    state = State(walk.model)
     for entry in ledger.entries:
         aliases = state.aliases
         try:
@@ -214,9 +210,7 @@ def _still(walk: Walk, at: Place) -> Iterator[Anomaly]:
 def _package(walk: Walk, at: Place, record: Packaged) -> Iterator[Anomaly]:
     files: dict[str, Digest] = json.loads(walk.get(record.package))["files"]
     yield from _absent(walk, at, tuple(files.values()))
-    for name, digest in pinned(at.release).items():
-        if files.get(name) != digest:
-            yield at.anomaly("other_package", f"{files.get(name)} as {name}", f"{digest}, as the ledger says")
+    yield from (at.anomaly("other_package", *each) for each in strayed(at.release, files))
     told = walk.get(files[HISTORY]).splitlines(keepends=True)
     if tuple(told) != tuple(line + b"\n" for line in at.before.stored[: len(told)]) or len(told) <= _judged(at):
         yield at.anomaly("other_package", f"{len(told)} entries in {HISTORY}", "the ledger up to the packaging")

@@ -7,16 +7,15 @@ is outside the limit, and a halt is false if it is inside. Every rate has an int
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from scipy.special import bdtrc
 
 from headgate.bounds import Bounds, proportion
-from headgate.canonical import canonical, digest_of, parse
 from headgate.entry import Digest
-from headgate.errors import BadInput
 from headgate.markdown import escaped, table
+from headgate.value import Document, Value
 
 FORMAT = "headgate.calibration/1"
 
@@ -31,11 +30,7 @@ ANY = "any gate"
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Trial(_Value):
+class Trial(Value):
     """How often one thing happened.
 
     Attributes:
@@ -79,7 +74,7 @@ class Trial(_Value):
         return self.runs - self.times
 
 
-class Silence(_Value):
+class Silence(Value):
     """A fault that no gate of the policy answers, and why; `excused` if it cannot happen to such a model."""
 
     fault: str
@@ -87,7 +82,7 @@ class Silence(_Value):
     excused: bool
 
 
-class Calibration(_Value):
+class Calibration(Document):
     """Everything that was measured about the gates of one policy, on one table, with one model.
 
     Attributes:
@@ -95,6 +90,10 @@ class Calibration(_Value):
         version: its number in the registry; None if it was fitted for this.
         notes: what was left out, and why.
     """
+
+    subject: ClassVar[str] = "the gates' calibration"
+    expected: ClassVar[str] = f"the format {FORMAT}"
+    next_step: ClassVar[str] = "calibrate again"
 
     format: Literal["headgate.calibration/1"] = "headgate.calibration/1"
     policy: Digest
@@ -108,31 +107,6 @@ class Calibration(_Value):
     trials: tuple[Trial, ...]
     silences: tuple[Silence, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The digest of the bytes."""
-        return digest_of(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Calibration:
-        """The calibration that `to_bytes` wrote.
-
-        Raises:
-            Tampered: bytes that are not canonical JSON.
-            BadInput: not a calibration.
-        """
-        parse(data)
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            raise BadInput(
-                "the gates' calibration", got=str(error), expected=f"the format {FORMAT}", next_step="calibrate again"
-            ) from error
 
     def of(self, *worlds: Kind) -> tuple[Trial, ...]:
         """The trials of some worlds."""

@@ -7,19 +7,17 @@ something only to who has the snapshot: a hash of an id would not hide it, becau
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from headgate.bounds import Sides, proportion
-from headgate.canonical import canonical, digest_of, parse
 from headgate.entry import Digest
-from headgate.errors import BadInput
 from headgate.estimate import Estimate, Unmeasurable
 from headgate.markdown import table
+from headgate.value import Document, Value
 
 SHOWN = 10
 """How many failed rows a result names."""
@@ -41,11 +39,7 @@ Positions = Annotated[tuple[Count, ...], Field(max_length=SHOWN)]
 Size = Annotated[float, Field(ge=0)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Search(_Value):
+class Search(Value):
     """What an attack cost and how small the changes were that it found.
 
     Attributes:
@@ -60,7 +54,7 @@ class Search(_Value):
     smallest: Annotated[tuple[Size, ...], Field(max_length=5)] = ()
 
 
-class Result(_Value):
+class Result(Value):
     """What came of one scenario.
 
     Attributes:
@@ -133,7 +127,7 @@ def _exactly(value: float, alpha: ArrayLike) -> Sides:
     return np.full(np.shape(alpha), value), np.full(np.shape(alpha), value)
 
 
-class Challenges(_Value):
+class Challenges(Document):
     """All results of one model.
 
     Attributes:
@@ -142,6 +136,10 @@ class Challenges(_Value):
         threshold: a score of at least this is the decision 1; None if the model makes no decisions.
         rows: rows of the evaluation table.
     """
+
+    subject: ClassVar[str] = "the challenges"
+    expected: ClassVar[str] = "results that add up"
+    next_step: ClassVar[str] = "challenge the model again"
 
     scenarios: Digest
     seed: Count
@@ -154,31 +152,6 @@ class Challenges(_Value):
         if len({result.name for result in self.results}) < len(self.results):
             raise ValueError("two results have the same name")
         return self
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of the bytes."""
-        return digest_of(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Challenges:
-        """The challenges that `to_bytes` wrote.
-
-        Raises:
-            Tampered: bytes that are not canonical JSON.
-            BadInput: not challenges.
-        """
-        parse(data)
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            raise BadInput(
-                "the challenges", got=str(error), expected="results that add up", next_step="challenge the model again"
-            ) from error
 
 
 _ACCIDENT = "noise, missing, unseen_category, out_of_range, unit_mistake: another answer, or none"

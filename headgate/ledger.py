@@ -25,7 +25,7 @@ from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
 from headgate.signing import Signer, Verifier
 from headgate.store import Store
 
-__all__ = ["Anomaly", "Entry", "Ledger", "append", "check", "problems", "read", "slot_name", "slots"]
+__all__ = ["Anomaly", "Entry", "Ledger", "append", "check", "examined", "problems", "read", "slot_name", "slots"]
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SLOT = re.compile(r"([0-9]{9})\.json")
@@ -145,12 +145,10 @@ def read(store: Store, model: str, verifier: Verifier) -> Ledger:
         Tampered: something is wrong; the message has the first anomaly, `problems` has all.
         Unavailable: the store failed.
     """
-    found = slots(store, model)
-    read_entries: list[Entry] = []
-    anomalies = list(_examine(found, model, verifier, read_entries))
+    ledger, anomalies = examined(slots(store, model), model, verifier)
     if anomalies:
-        raise _broken(model, anomalies)
-    return Ledger(model, tuple(read_entries), tuple(found[slot] for slot in sorted(found)))
+        raise _broken(model, list(anomalies))
+    return ledger
 
 
 def problems(store: Store, model: str, verifier: Verifier) -> tuple[Anomaly, ...]:
@@ -159,16 +157,24 @@ def problems(store: Store, model: str, verifier: Verifier) -> tuple[Anomaly, ...
 
 
 def check(slots: Mapping[int, bytes], model: str, verifier: Verifier) -> tuple[Anomaly, ...]:
-    """Everything that is wrong with some slots as the ledger of a model, in the order of the slots.
+    """Everything that is wrong with some slots as the ledger of a model: see `examined`."""
+    return examined(slots, model, verifier)[1]
 
-    Pure, so that an auditor can run it over copied files. It cannot see that the newest entries were cut off.
+
+def examined(slots: Mapping[int, bytes], model: str, verifier: Verifier) -> tuple[Ledger, tuple[Anomaly, ...]]:
+    """Some slots as the ledger of a model, and everything that is wrong with it, in the order of the slots.
+
+    The ledger lacks what could not be read; where something is wrong, it is no ledger. Pure, so that an auditor can run
+    it over copied files. It cannot see that the newest entries were cut off.
 
     Args:
         slots: the stored bytes of each slot.
         model: the model's name.
         verifier: the pipeline's public key.
     """
-    return tuple(_examine(slots, model, verifier, []))
+    entries: list[Entry] = []
+    anomalies = tuple(_examine(slots, model, verifier, entries))
+    return Ledger(model, tuple(entries), tuple(slots[slot] for slot in sorted(slots))), anomalies
 
 
 def slots(store: Store, model: str) -> dict[int, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from headgate.canonical import canonical, digest_of
 from headgate.entry import Digest
@@ -56,6 +56,13 @@ def pinned(release: Release) -> dict[str, Digest]:
         "challenges.json": evaluated.challenges,
     }
     return found | {name: digest for name, digest in measured.items() if digest is not None}
+
+
+def strayed(release: Release, files: Mapping[str, Digest]) -> Iterator[tuple[str, str]]:
+    """What a manifest's `files` name otherwise than the ledger does, and how the ledger has it."""
+    for name, digest in pinned(release).items():
+        if files.get(name) != digest:
+            yield f"{files.get(name)} as {name}", f"{digest}, as the ledger says"
 
 
 def unlike(expected: Mapping[str, Digest], found: Mapping[str, bytes]) -> tuple[str, ...]:

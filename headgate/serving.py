@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from headgate.bounds import quantile
-from headgate.canonical import canonical, digest_of, parse
-from headgate.errors import BadInput
 from headgate.estimate import Estimate, Unmeasurable
+from headgate.value import Document
 
 Amount = Annotated[float, Field(ge=0)]
 Microseconds = Annotated[int, Field(ge=0)]
@@ -19,7 +17,7 @@ Microseconds = Annotated[int, Field(ge=0)]
 _LATENCIES = {"latency_p50_ms": 50, "latency_p95_ms": 95, "latency_p99_ms": 99}
 
 
-class ServingProfile(BaseModel):
+class ServingProfile(Document):
     """What was measured. What is empty was not, and its gates are ERROR.
 
     Attributes:
@@ -31,7 +29,9 @@ class ServingProfile(BaseModel):
         model_bytes: the size of all registered files.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    subject: ClassVar[str] = "the serving profile"
+    expected: ClassVar[str] = "its six fields"
+    next_step: ClassVar[str] = "measure serving again"
 
     latencies_us: tuple[Microseconds, ...]
     batch_rows: Annotated[int, Field(ge=0)] = 0
@@ -39,31 +39,6 @@ class ServingProfile(BaseModel):
     loads_ms: tuple[Amount, ...]
     peak_memory_mib: Amount
     model_bytes: Annotated[int, Field(ge=0)] | None = None
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of the profile's bytes."""
-        return digest_of(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ServingProfile:
-        """The profile that `to_bytes` wrote.
-
-        Raises:
-            Tampered: bytes that are not canonical JSON.
-            BadInput: not a serving profile.
-        """
-        parse(data)
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            raise BadInput(
-                "the serving profile", got=str(error), expected="its six fields", next_step="measure serving again"
-            ) from error
 
     def estimate(self, metric: str) -> Estimate | Unmeasurable:
         """One of `headgate.metrics.RESOURCES`.

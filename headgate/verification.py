@@ -25,9 +25,9 @@ from headgate.entry import Digest, moment
 from headgate.errors import HeadgateError, Tampered
 from headgate.judge import judge
 from headgate.judgement import Judged
-from headgate.ledger import Anomaly, Ledger, check
+from headgate.ledger import Anomaly, Ledger, examined
 from headgate.lineage import LINEAGE, packed
-from headgate.package import FORMAT, HISTORY, MANIFEST, pinned
+from headgate.package import FORMAT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, Requested, record_of
 from headgate.release import Release
@@ -103,14 +103,14 @@ def _listed(files: Mapping[str, bytes], found: Verified) -> dict[str, Digest] | 
 
 
 def _files(listed: Mapping[str, Digest], files: Mapping[str, bytes]) -> Iterator[Anomaly]:
-    present = {name for name in files if name != MANIFEST and not _ANSWER.fullmatch(name)}
-    for name in sorted(listed.keys() | present):
+    own = {n: data for n, data in files.items() if n in listed or not (n == MANIFEST or _ANSWER.fullmatch(n))}
+    for name in unlike(listed, own):
         if name not in files:
             yield _of_file("missing_file", f"no {name}", listed[name])
         elif name not in listed:
             yield _of_file("extra_file", name, "only what the manifest names, and answers under approvals/")
-        elif (got := digest_of(files[name])) != listed[name]:
-            yield _of_file("changed_file", f"{name} with {got}", listed[name])
+        else:
+            yield _of_file("changed_file", f"{name} with {digest_of(files[name])}", listed[name])
 
 
 def _history(
@@ -126,22 +126,23 @@ def _history(
     except (KeyError, HeadgateError) as error:
         found.anomalies.append(_of_file("no_release", f"policy.toml: {error}", "the policy of a release"))
         return
-    found.anomalies += check(slots, model, verifier)
+    ledger, anomalies = examined(slots, model, verifier)
+    found.anomalies += anomalies
     found.checked["entries"] = len(slots)
     if found.anomalies:
         return
     walk = Walk(model, {digest_of(data): data for data in files.values()}, signers)
-    release = _release(walk, slots, verifier, listed, found)
+    release = _release(walk, ledger, verifier, listed, found)
     if release is not None:
         found.release = release.id
         _answers(files, release, found, signers)
 
 
 def _release(
-    walk: Walk, slots: Mapping[int, bytes], verifier: Verifier, listed: Mapping[str, Digest], found: Verified
+    walk: Walk, ledger: Ledger, verifier: Verifier, listed: Mapping[str, Digest], found: Verified
 ) -> Release | None:
     """The release that the package holds; its entries are recomputed, those of others only checked for their rules."""
-    places = list(states(walk, slots, verifier))
+    places = list(states(walk, ledger))
     broken = [place for place in places if isinstance(place, Anomaly)]
     found.anomalies += broken
     walked = [place for place in places if isinstance(place, Place)]
@@ -149,7 +150,7 @@ def _release(
     if broken or release is None:
         found.anomalies.append(_of_file("no_release", "no release that was judged so", "verdicts.json in the ledger"))
         return None
-    found.anomalies += _other_files(release, listed)
+    found.anomalies += (_of_file("other_package", *each) for each in strayed(release, listed))
     for place in walked:
         if place.name == release.id:
             entry = place.entry
@@ -157,7 +158,7 @@ def _release(
     found.checked["verdicts"] = walk.checked["verdicts"]
     found.anomalies += _attested(walk, listed, release, verifier)
     found.checked["attestations"] = len(attestation.FILES)
-    found.anomalies += _lineage(walk, walked[-1].ledger, listed, release)
+    found.anomalies += _lineage(walk, ledger, listed, release)
     return release
 
 
@@ -195,12 +196,6 @@ def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None
     last = walked[-1].state.releases.values() if walked else ()
     judged = [r for r in last if (found := r.find(Evaluated)) and found.judged == listed.get("verdicts.json")]
     return judged[-1] if judged else None
-
-
-def _other_files(release: Release, listed: Mapping[str, Digest]) -> Iterator[Anomaly]:
-    for name, digest in pinned(release).items():
-        if listed.get(name) != digest:
-            yield _of_file("other_package", f"{listed.get(name)} as {name}", f"{digest}, as the ledger says")
 
 
 def _answers(files: Mapping[str, bytes], release: Release, found: Verified, signers: AllowedSigners | None) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr
 
 from headgate.bounds import normal
@@ -28,6 +27,7 @@ from headgate.quality import known
 from headgate.rest import compared
 from headgate.slices import ALL
 from headgate.tally import Tally
+from headgate.value import Value
 
 SHOWN = 10
 """How many slices a page shows."""
@@ -44,11 +44,7 @@ _SMALLEST_P = 1e-12
 _STEPS = 8
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Weakness(_Value):
+class Weakness(Value):
     """One slice against the rest of the rows.
 
     Attributes:
@@ -73,7 +69,7 @@ class Weakness(_Value):
     adjusted: float
 
 
-class Weaknesses(_Value):
+class Weaknesses(Value):
     """Everything that was looked at, the surest weakness first: by the lower bound of the excess, not by its value.
 
     Attributes:

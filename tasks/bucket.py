@@ -142,8 +142,9 @@ class S3Store:
     @cached_property
     def _lock(self) -> dict[str, Any]:
         """The retention of what is written, as S3 spells it; empty for none."""
-        asked = self._retained and self._retained()
-        if not asked or self.locks != "Enabled":
+        # To say how long may cost a reading of the whole ledger: asked only where it can be kept.
+        asked = self._retained() if self._retained and self.locks == "Enabled" else None
+        if not asked:
             return {}
         return {"Mode": asked.mode.upper(), "RetainUntilDate": datetime.now(UTC) + timedelta(days=asked.retention_days)}
 

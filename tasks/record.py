@@ -93,9 +93,10 @@ class Desk:
 
     def _retained(self) -> Retention | None:
         """How long evidence must stay: by the policy that is being pinned, else by that of the newest release."""
+        if self.pinned:
+            return self.pinned.evidence
         newest = list(self.state().releases.values())[-1:]
-        policies = [self.pinned] if self.pinned else [self.policy(release) for release in newest]
-        return policies[0].evidence if policies else None
+        return self.policy(newest[0]).evidence if newest else None
 
     def policy(self, release: Release) -> Policy:
         """The policy that a release was opened under, whatever the file says now."""
