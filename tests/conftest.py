@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from threading import Lock
+from typing import Any
 
 import pytest
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The address of a moto server."""
+    """The address of a moto server, whose writes are taken one at a time.
+
+    As it comes, moto looks and then writes, on several threads: on a busy machine two clients win one slot, and the
+    check of a store refuses it, rightly. A server that keeps the condition of a write decides and writes in one step.
+    """
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    lock, write = Lock(), S3Response.put_object
+
+    def one_at_a_time(self: Any) -> Any:
+        with lock:
+            return write(self)
+
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "put_object", one_at_a_time)
+        moto.start()
+        host, port = moto.get_host_and_port()
+        yield f"http://{host}:{port}"
+        moto.stop()
 
 
 @pytest.fixture
