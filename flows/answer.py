@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from headgate.approval import statement
+from headgate.approval import Decision, statement
 from headgate.errors import BadInput
 from headgate.markdown import plain
 from tasks.approve import answer, record_answer
 from tasks.record import Case, Desk, standing
+
+_DONE = {"approve": "approved", "reject": "declined", "withdraw": "took their approval back of"}
 
 
 def answered(  # noqa: PLR0913 - the options of the command
@@ -19,6 +21,7 @@ def answered(  # noqa: PLR0913 - the options of the command
     role: str | None,
     key: Path | None,
     reject: bool,
+    withdraw: bool,
     reason: str,
     show: bool,
     person: str | None,
@@ -30,27 +33,35 @@ def answered(  # noqa: PLR0913 - the options of the command
     Raises:
         BadInput: the options do not fit together, or the answer does not count.
     """
-    if reject and not reason:
-        raise _unfit("--reject without --reason", "a reason: it is recorded, and others act on it")
+    decision = _decision(reject=reject, withdraw=withdraw, reason=reason)
     if show:
-        click.echo(_text(case, role, person, reject, reason), nl=False)
+        click.echo(_text(case, role, person, decision, reason), nl=False)
         return False
     if statement and signature:
         record_answer(case, _bytes(statement), _bytes(signature))
         return True
     if not (role and key):
         raise _unfit("neither --role and --key nor --statement and --signature", "one of the two pairs")
-    who = answer(case, role=role, key=key, decision="reject" if reject else "approve", reason=reason)
-    click.echo(f"{plain(who)} {'declined' if reject else 'approved'} {case.release} as {role}.", err=True)
+    who = answer(case, role=role, key=key, decision=decision, reason=reason)
+    click.echo(f"{plain(who)} {_DONE[decision]} {case.release} as {role}.", err=True)
     return True
 
 
-def _text(case: Case, role: str | None, person: str | None, reject: bool, reason: str) -> str:
+def _decision(*, reject: bool, withdraw: bool, reason: str) -> Decision:
+    if reject and withdraw:
+        raise _unfit("--reject and --withdraw", "one of them: an approval is taken back, or a release is declined")
+    if (reject or withdraw) and not reason:
+        raise _unfit("no --reason", "a reason: it is recorded, and others act on it")
+    if withdraw:
+        return "withdraw"
+    return "reject" if reject else "approve"
+
+
+def _text(case: Case, role: str | None, person: str | None, decision: Decision, reason: str) -> str:
     if not (role and person):
         raise _unfit("--show without --role and --person", "both: they are part of the statement")
     ledger = Desk(case.home, case.model).ledger()
-    decided = {"person": person, "role": role, "reason": reason}
-    spoken = statement(ledger, standing(case), decision="reject" if reject else "approve", **decided)
+    spoken = statement(ledger, standing(case), decision=decision, person=person, role=role, reason=reason)
     return spoken.text().decode()
 
 

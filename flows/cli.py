@@ -11,6 +11,7 @@ import click
 
 from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
+from flows.operate import approvals, guard, history, rollback
 from flows.store import store
 from flows.verify import replay, verify
 from flows.waive import waive
@@ -51,7 +52,11 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate release MODEL            validate, train, register, evaluate, package, approve, promote
       headgate approve RELEASE ...      sign; the release goes on
       headgate waive MODEL ...          except one gate from its verdict: two people, one reason, one last day
+      headgate approvals [MODEL]        what waits for whom, since when and until when
       headgate status [MODEL|RELEASE]   what stands, and why
+      headgate history MODEL            what was live when, by whom and why
+      headgate rollback MODEL ...       back to the version before, in one step
+      headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
 
@@ -139,6 +144,7 @@ def _report(case: Case, as_json: bool) -> int:
 @click.option("--role", help="The role you answer in; your key must be allowed to sign for it.")
 @click.option("--key", type=click.Path(path_type=Path), help="Your private SSH key.")
 @click.option("--reject", is_flag=True, help="Decline instead. Needs --reason.")
+@click.option("--withdraw", is_flag=True, help="Take your own approval back, before the promotion. Needs --reason.")
 @click.option("--reason", default="", help="Why; part of what you sign.")
 @click.option("--show", is_flag=True, help="Only print the statement, to sign it elsewhere. Needs --role and --person.")
 @click.option("--person", help="Your name in allowed_signers, for --show.")
@@ -285,7 +291,7 @@ def down(site: Site, as_json: bool) -> None:
     show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
 
 
-for command in (waive, store, verify, replay):
+for command in (waive, store, verify, replay, rollback, history, guard, approvals):
     cli.add_command(command)
 policy.add_command(calibrate)
 

@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from headgate import records as r
+from headgate.record import Record
 from tasks.approve import approve
 from tasks.emit import emit
 from tasks.evaluate import evaluate
@@ -26,7 +27,7 @@ from tasks.train import train
 from tasks.validate import validate
 
 # Each step and the record that it leaves. A step that has left its record is not done again.
-STEPS: dict[Callable[[Case], object], type[r.Record]] = {
+STEPS: dict[Callable[[Case], object], type[Record]] = {
     snapshot: r.Snapshot,
     validate: r.Validated,
     train: r.Trained,

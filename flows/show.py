@@ -46,7 +46,7 @@ def show_models(desks: Sequence[Desk], *, as_json: bool) -> None:
     """Aliases and releases of models."""
     states = [desk.state() for desk in desks]
     if as_json:
-        return _print_json({state.model: _model(state) for state in states})
+        return print_json({state.model: _model(state) for state in states})
     if not states:
         console().print("No releases yet. `headgate release MODEL` makes the first one; `headgate demo` shows how.")
     for state in states:
@@ -65,10 +65,10 @@ def show_release(desk: Desk, name: str, *, as_json: bool, brief: bool = False) -
     if as_json:
         told = [e.model_dump(mode="json", by_alias=True) for e in entries]
         verdicts = judged.model_dump(mode="json")["judgements"] if judged else []
-        return _print_json({**_release(release), "entries": told, "judgements": verdicts})
-    story = _table(f"{name}: {release.stage}", "slot", "when", "what", "")
+        return print_json({**_release(release), "entries": told, "judgements": verdicts})
+    story = titled(f"{name}: {release.stage}", "slot", "when", "what", "")
     for e in entries:
-        _row(story, e.seq, e.time[:19].replace("T", " "), e.kind, sentence(record_of(e.kind, dict(e.body))))
+        add_row(story, e.seq, e.time[:19].replace("T", " "), e.kind, sentence(record_of(e.kind, dict(e.body))))
     console().print(story)
     if judged:
         _show_verdicts(release, judged, brief=brief)
@@ -78,12 +78,12 @@ def show_release(desk: Desk, name: str, *, as_json: bool, brief: bool = False) -
 def show_waivers(model: str, waivers: Sequence[Waiver], *, as_json: bool) -> None:
     """Waivers: what each excuses, until when, who signed it and why, and whether it stands today."""
     if as_json:
-        return _print_json({"model": model, "waivers": [_waiver(w) for w in waivers]})
-    shown = _table(f"{model}: waivers", "slot", "gate", "rows", "covers", "until", "stands", "signed by", "why")
+        return print_json({"model": model, "waivers": [_waiver(w) for w in waivers]})
+    shown = titled(f"{model}: waivers", "slot", "gate", "rows", "covers", "until", "stands", "signed by", "why")
     for w in waivers:
         d, said = _waiver(w), w.record
         people = ", ".join(f"{p.person} as {p.role}" for p in said.people)
-        _row(shown, w.seq, said.gate, said.slice or "any", said.covers, said.until, d["stands"], people, said.reason)
+        add_row(shown, w.seq, said.gate, said.slice or "any", said.covers, said.until, d["stands"], people, said.reason)
     console().print(shown)
 
 
@@ -100,14 +100,14 @@ def _show_verdicts(release: Release, judged: Judged, *, brief: bool) -> None:
     name = release.id
     console().print(f"gates: {plain(headline(judged, release.waivers))}", markup=False, highlight=False, style="italic")
     show_intervals(judged, console())
-    shown = _table("each comparison", "verdict", "gate", "rows", "arithmetic")
+    shown = titled("each comparison", "verdict", "gate", "rows", "arithmetic")
     for j in sorted(judged.judgements, key=lambda j: -j.verdict):
         if not (brief and j.verdict is Verdict.PASS):
-            _row(shown, j.verdict.name, j.gate, j.slice, j.reason)
+            add_row(shown, j.verdict.name, j.gate, j.slice, j.reason)
     if release.waivers:
         show_waivers(f"{len(excused(judged, release.waivers))} excused in {name}", release.waivers, as_json=False)
     for omitted in judged.omitted:
-        _row(shown, "not judged", omitted.gate, "", omitted.reason)
+        add_row(shown, "not judged", omitted.gate, "", omitted.reason)
     if shown.row_count:
         console().print(shown)
     passed = sum(j.verdict is Verdict.PASS for j in judged.judgements)
@@ -135,15 +135,15 @@ def _show_next(release: Release) -> None:
 def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
     """What an audit found."""
     if as_json:
-        return _print_json({name: _findings(f) for name, f in found.items()})
+        return print_json({name: _findings(f) for name, f in found.items()})
     if not found:
         console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
     for name, f in found.items():
         checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals"
         checked += f"{f', {f.waivers} waivers' if f.waivers else ''} recomputed"
-        shown = _table(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
+        shown = titled(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
         for a in f.anomalies:
-            _row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
+            add_row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
         console().print(shown if f.anomalies else f"[green]✓[/] audit of {escape(name)}: {checked}; nothing is wrong")
 
 
@@ -153,10 +153,10 @@ def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool, plan:
     if as_json:
         gates = [{"gate": g.label, **g.model_dump(mode="json", exclude_defaults=True)} for g in policy.gate]
         told = {"model": policy.model.name, "digest": policy.digest, "gates": gates, "signers": people, "plan": plan}
-        return _print_json(told)
-    shown = _table(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "demand", "why")
+        return print_json(told)
+    shown = titled(f"{policy.model.name}: the policy is sound, {policy.digest}", "gate", "demand", "why")
     for g in policy.gate:
-        _row(shown, g.label, _demand(g), g.why)
+        add_row(shown, g.label, _demand(g), g.why)
     console().print(shown)
     for role, names in people.items():
         need = policy.approval.roles[role]
@@ -195,7 +195,7 @@ def _show_waivable(allowed: Waivers, signers: AllowedSigners) -> None:
 def show_servers(servers: Mapping[str, str], *, as_json: bool) -> None:
     """Servers and their addresses."""
     if as_json:
-        return _print_json(dict(servers))
+        return print_json(dict(servers))
     for name, place in servers.items():
         console().print(f"{name:<8} {place}", markup=False)
     if not servers:
@@ -204,10 +204,10 @@ def show_servers(servers: Mapping[str, str], *, as_json: bool) -> None:
 
 def _show_model(state: State) -> None:
     aliases = ", ".join(f"{alias} → version {version}" for alias, version in state.aliases.items()) or "nothing is live"
-    shown = _table(f"{state.model}: {aliases}", "release", "stage", "data", "gates", "version", "opened", "next")
+    shown = titled(f"{state.model}: {aliases}", "release", "stage", "data", "gates", "version", "opened", "next")
     for r in state.releases.values():
         d = _release(r)
-        _row(shown, r.id, r.stage, d["data"], _gates(r), d["version"], r.opened[:19].replace("T", " "), d["next"])
+        add_row(shown, r.id, r.stage, d["data"], _gates(r), d["version"], r.opened[:19].replace("T", " "), d["next"])
     console().print(shown)
     if state.waivers:
         show_waivers(state.model, list(state.waivers.values()), as_json=False)
@@ -267,17 +267,20 @@ def _people(signers: AllowedSigners, space: str) -> list[str]:
     return [name for line in signers.lines if line.allows(line.key, space, today) for name in line.names]
 
 
-def _table(title: str, *header: str) -> Table:
+def titled(title: str, *header: str) -> Table:
+    """An empty table with a title and the names of its columns."""
     shown = Table(title=escape(plain(title)), title_justify="left", header_style="bold", expand=False)
     for name in header:
         shown.add_column(name, overflow="fold")
     return shown
 
 
-def _row(shown: Table, *cells: object) -> None:
+def add_row(shown: Table, *cells: object) -> None:
+    """Add a row to a table. What a cell says stays text; words that stand for a state get their colour."""
     texts = ["" if cell is None else escape(plain(cell)) for cell in cells]
     shown.add_row(*(f"[{_COLOURS[t]}]{t}[/]" if t in _COLOURS else t for t in texts))
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
     console().file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

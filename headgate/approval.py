@@ -19,12 +19,15 @@ from headgate import sshsig
 from headgate.entry import Digest, Line
 from headgate.errors import BadInput, HeadgateError, Tampered
 from headgate.ledger import Ledger
-from headgate.records import KINDS, ApprovalRequested, Approved, Packaged, Registered, Rejected, Requested, Time
+from headgate.record import Time
+from headgate.records import KINDS, ApprovalRequested, Approved, Packaged, Registered, Rejected, Requested
 from headgate.release import Release
 from headgate.signers import AllowedSigners
 from headgate.sshkey import PublicKey
+from headgate.watch import Withdrawn
 
-Decision = Literal["approve", "reject"]
+Decision = Literal["approve", "reject", "withdraw"]
+"""What a person says: yes, no, or that their yes does not hold any more."""
 
 
 def _visible(text: str) -> str:
@@ -135,7 +138,7 @@ def objections(
     ledger: Ledger,
     release: Release,
     at: str,
-    record: Approved | None = None,
+    record: Approved | Withdrawn | None = None,
 ) -> tuple[str, ...]:
     """Why a signed statement does not count for `release` at time `at`; nothing if it does.
 
@@ -159,8 +162,9 @@ def objections(
     return (*_identity(spoken, named, signers, release), *_subject(spoken, ledger, release, when), *recorded)
 
 
-def _recorded(spoken: Statement, key: PublicKey, record: Approved) -> Iterator[str]:
-    decision = "reject" if isinstance(record, Rejected) else "approve"
+def _recorded(spoken: Statement, key: PublicKey, record: Approved | Withdrawn) -> Iterator[str]:
+    said = "withdraw" if isinstance(record, Withdrawn) else "approve"
+    decision = "reject" if isinstance(record, Rejected) else said
     for what, got, expected in (
         ("person", record.person, spoken.person),
         ("role", record.role, spoken.role),
@@ -172,12 +176,14 @@ def _recorded(spoken: Statement, key: PublicKey, record: Approved) -> Iterator[s
 
 
 def _identity(spoken: Statement, named: tuple[str, ...], signers: AllowedSigners, release: Release) -> Iterator[str]:
-    requester = release.step(Requested).requester
+    asked = release.step(Requested)
     if spoken.person not in named:
         who = ", ".join(named) or "nobody"
         yield f"the key may sign as {spoken.role} for {who}, not for {spoken.person}; see allowed_signers"
-    if same_person(spoken.person, requester, signers):
+    if same_person(spoken.person, asked.requester, signers):
         yield f"{spoken.person} asked for this release and cannot approve it; another person must"
+    if asked.trainer is not None and same_person(spoken.person, asked.trainer, signers):
+        yield f"{spoken.person} answers for the training and cannot approve it; another person must"
 
 
 def same_person(one: str, other: str, signers: AllowedSigners) -> bool:
@@ -205,8 +211,8 @@ def _subject(spoken: Statement, ledger: Ledger, release: Release, when: datetime
     ):
         if got != expected:
             yield f"the statement's {what} is {got}; this release's is {expected}: sign the current statement"
-    if spoken.role not in asked.roles:
-        yield f"the policy asks for {', '.join(sorted(asked.roles))}, not for the role {spoken.role}"
+    if spoken.role not in release.speaking:
+        yield f"the policy asks for {', '.join(sorted(release.speaking))}, not for the role {spoken.role}"
     if spoken.ledger_size <= _request(ledger, release):
         yield f"the statement's ledger of {spoken.ledger_size} entries ends before the approval was asked for"
     if when >= moment(asked.expires):

@@ -29,6 +29,7 @@ from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
 from headgate.package import HISTORY, strayed
 from headgate.policy_file import parse
+from headgate.record import Record
 from headgate.records import (
     KINDS,
     ApprovalRequested,
@@ -36,7 +37,6 @@ from headgate.records import (
     Evaluated,
     Packaged,
     PromotionStarted,
-    Record,
     Rejected,
     Requested,
     Validated,
@@ -54,6 +54,7 @@ from headgate.tally import Tally
 from headgate.waiver import objections as waiver_objections
 from headgate.waiver import still
 from headgate.walk import Place, Walk
+from headgate.watch import Withdrawn
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def _policy(walk: Walk, at: Place, record: Requested) -> Iterator[Anomaly]:
     if (policy.digest, policy.model.name) != (record.policy, walk.model):
         expected = f"{policy.digest} of {policy.model.name}, by the policy's own content"
         yield at.anomaly("wrong_policy", f"{record.policy} of {walk.model}", expected)
+    if record.trainer != policy.train.owner:
+        yield at.anomaly("wrong_policy", f"{record.trainer}, who answers for the training", f"{policy.train.owner}")
     if record.champion != at.aliases.get(policy.alias):
         yield at.anomaly("other_champion", record.champion, f"{at.aliases.get(policy.alias)} behind '{policy.alias}'")
 
@@ -228,7 +231,7 @@ def _quorum(walk: Walk, at: Place, record: ApprovalRequested) -> Iterator[Anomal
         yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{asked.roles} until {latest}")
 
 
-def _approval(walk: Walk, at: Place, record: Approved) -> Iterator[Anomaly]:
+def _approval(walk: Walk, at: Place, record: Approved | Withdrawn) -> Iterator[Anomaly]:
     walk.checked["approvals"] += 1
     yield from _signed(walk, at, record, "void_approval", lambda signers: _objections(walk, at, record, signers))
 
@@ -236,7 +239,7 @@ def _approval(walk: Walk, at: Place, record: Approved) -> Iterator[Anomaly]:
 def _signed(
     walk: Walk,
     at: Place,
-    record: Approved | Waived | WaiverRevoked,
+    record: Approved | Withdrawn | Waived | WaiverRevoked,
     void: str,
     against: Callable[[AllowedSigners], tuple[str, ...]],
 ) -> Iterator[Anomaly]:
@@ -284,7 +287,7 @@ def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anom
     yield from _still(walk, at)
 
 
-def _objections(walk: Walk, at: Place, record: Approved, signers: AllowedSigners) -> tuple[str, ...]:
+def _objections(walk: Walk, at: Place, record: Approved | Withdrawn, signers: AllowedSigners) -> tuple[str, ...]:
     text, signature = walk.get(record.statement), walk.get(record.signature)
     return objections(text, signature, signers=signers, ledger=at.before, release=at.release, at=at.time, record=record)
 
@@ -297,6 +300,7 @@ _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     ApprovalRequested: _quorum,
     Approved: _approval,
     Rejected: _approval,
+    Withdrawn: _approval,
     PromotionStarted: _promotion,
     Waived: _waiver,
     WaiverRevoked: _revocation,

@@ -23,7 +23,8 @@ from headgate.facets import HOUSE, PRODUCER, RUN_EVENT, Json
 from headgate.finding import DataReport
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
-from headgate.records import Record, record_of
+from headgate.record import Record
+from headgate.records import record_of
 from headgate.release import Release
 from headgate.state import State, fold
 from headgate.verdict import Verdict

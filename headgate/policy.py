@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue, field_serializer, model_validator
 from headgate.canonical import canonical, digest_of
 from headgate.gate import Gate
 from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
+from headgate.oversight import Escalation, Guard
 from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
@@ -98,6 +99,7 @@ class Train(Part):
             model.
         trusted_types: classes, beside those of scikit-learn, that may be made when the model is loaded.
         unsafe_pickle: allow a format that executes code at load, for estimators that skops cannot store.
+        owner: the person who answers for how the model is trained, and therefore cannot approve it.
     """
 
     estimator: str | None = None
@@ -106,6 +108,7 @@ class Train(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     trusted_types: tuple[str, ...] = ()
     unsafe_pickle: bool = False
+    owner: Annotated[str | None, Field(exclude_if=lambda part: part is None)] = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Train:
@@ -164,10 +167,31 @@ class Serving(Part):
 
 
 class Approval(Part):
-    """Who must agree: the quorum per role. People and keys stand in `allowed_signers` beside the policy."""
+    """Who must agree: the quorum per role. People and keys stand in `allowed_signers` beside the policy.
+
+    Attributes:
+        expires_hours: when the wait ends. What is not approved then is halted.
+        remind_hours: how long after the request those who owe an answer are reminded.
+        escalation: who may answer instead of whom, and when.
+    """
 
     roles: Annotated[dict[Name, Annotated[int, Field(ge=1, le=20)]], Field(min_length=1)]
     expires_hours: Annotated[float, Field(gt=0, le=8784)] = 72
+    # Left out where they are absent, like the parts below.
+    remind_hours: Annotated[tuple[float, ...], Field(exclude_if=lambda part: part == ())] = ()
+    escalation: Annotated[tuple[Escalation, ...], Field(exclude_if=lambda part: part == ())] = ()
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Approval:
+        late = [h for h in (*self.remind_hours, *(e.after_hours for e in self.escalation)) if h >= self.expires_hours]
+        if late:
+            raise ValueError(f"after {late[0]:g} hours nothing is waited for: expires_hours is {self.expires_hours:g}")
+        asked = [e.role for e in self.escalation]
+        if len(set(asked)) < len(asked) or not set(asked) <= set(self.roles):
+            raise ValueError("each of the roles has at most one escalation, and no other role has one")
+        if list(self.remind_hours) != sorted(set(self.remind_hours)) or min(self.remind_hours, default=1) <= 0:
+            raise ValueError("remind_hours are positive and ascend without repetition")
+        return self
 
 
 class Waivers(Part):
@@ -243,6 +267,7 @@ class Policy(Part):
     # Left out where they are absent: a policy without them keeps the digest that it had before there were any.
     waivers: Annotated[Waivers | None, Field(exclude_if=lambda part: part is None)] = None
     evidence: Annotated[Retention | None, Field(exclude_if=lambda part: part is None)] = None
+    guard: Annotated[Guard, Field(exclude_if=lambda part: part == Guard())] = Guard()
     rollout: Rollout
     renewal: Renewal
     playbook: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1)]]

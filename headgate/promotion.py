@@ -16,6 +16,7 @@ from headgate.records import ApprovalRequested, Evaluated, PromotionStarted, Reg
 from headgate.release import Release
 from headgate.state import State
 from headgate.verdict import Verdict
+from headgate.watch import RollbackStarted
 
 
 @dataclass(frozen=True)
@@ -105,20 +106,29 @@ def _of_aliases(state: State, release: Release, alias: str, seen: Seen) -> Itera
         shown, recorded = _version(seen.live), _version(decided)
         yield f"MLflow's '{alias}' is {shown}, the ledger says {recorded}: somebody else moved it"
     if state.intention is not None and state.intention.release != release.id:
-        yield f"the promotion of {state.intention.release} is still open; settle it first with `headgate promote`"
+        whose = state.intention.release
+        what = "a rollback" if whose is None else f"the promotion of {whose}"
+        yield f"{what} is still open; settle it first with `headgate guard {state.model}`"
+    for slot, incident in state.incidents.items():
+        was, shown = _version(incident.recorded), _version(incident.shown)
+        yield (
+            f"the incident of slot {slot} is open: '{incident.alias}' was found at {shown} instead of {was}; "
+            f"see `headgate guard {state.model}`"
+        )
     for name in seen.changed:
         yield f"the registered file {name} has changed since the gates judged it"
 
 
-def settle(intention: PromotionStarted, live: int | None) -> Literal["record", "act", "stop"]:
+def settle(intention: PromotionStarted | RollbackStarted, live: int | None) -> Literal["record", "act", "stop"]:
     """What to do about an open intention when the alias is at `live`.
 
     record: the write happened, only its record is missing. act: it did not happen yet. stop: the alias is neither
-    where it was nor where it should go, so that somebody else moved it and a person must decide.
+    where it was nor where it should go, so that somebody else moved it: the promotion is undone. A rollback goes on
+    even then, because a retreat is always possible.
     """
     if live == intention.new:
         return "record"
-    return "act" if live == intention.old else "stop"
+    return "act" if live == intention.old or isinstance(intention, RollbackStarted) else "stop"
 
 
 def _version(version: int | None) -> str:

@@ -9,29 +9,22 @@ import json
 from datetime import date
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from headgate.entry import Digest, moment
+from headgate.entry import Digest
 from headgate.errors import Tampered
+from headgate.record import Record, Time
 from headgate.verdict import NamedVerdict, Verdict
-
-
-def _real_time(text: str) -> str:
-    moment(text)
-    return text
-
-
-Time = Annotated[
-    str,
-    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"),
-    AfterValidator(_real_time),
-]
-
-
-class Record(BaseModel):
-    """Base of all records: frozen, strict, closed, and without NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from headgate.watch import (
+    Escalated,
+    Incident,
+    IncidentClosed,
+    Notified,
+    Reminded,
+    RollbackStarted,
+    RolledBack,
+    Withdrawn,
+)
 
 
 class Table(Record):
@@ -46,7 +39,7 @@ class Table(Record):
 
 
 class Requested(Record):
-    """A release begins: who asked for what, under which policy. Written before the first row is read."""
+    """A release begins: who asked for what, under which policy, and who trains. Before the first row is read."""
 
     requester: str
     folder: str
@@ -58,6 +51,7 @@ class Requested(Record):
     evaluation: str
     champion: int | None
     scenarios: Digest | None = None
+    trainer: str | None = None
 
 
 class Snapshot(Record):
@@ -262,6 +256,14 @@ RECORDS: dict[str, type[Record]] = {
     "halted": Halted,
     "waived": Waived,
     "waiver_revoked": WaiverRevoked,
+    "rollback_started": RollbackStarted,
+    "rolled_back": RolledBack,
+    "incident": Incident,
+    "incident_closed": IncidentClosed,
+    "reminded": Reminded,
+    "escalated": Escalated,
+    "approval_withdrawn": Withdrawn,
+    "notified": Notified,
 }
 """The kinds of entry. An entry of another kind was not written by this code, and no state is derived from it."""
 

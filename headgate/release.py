@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Literal, TypeVar
 
 from headgate.entry import moment
 from headgate.errors import BadInput
+from headgate.record import Record
 from headgate.records import (
     ApprovalRequested,
     Approved,
@@ -16,7 +18,6 @@ from headgate.records import (
     Packaged,
     Promoted,
     PromotionStarted,
-    Record,
     Registered,
     Rejected,
     Requested,
@@ -45,11 +46,12 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True)
 class Answer:
-    """A person's signed answer, and the slot and time at which it was recorded."""
+    """A person's signed answer, the slot and time of its record, and the slot of its withdrawal, if there is one."""
 
     seq: int
     time: str
     record: Approved
+    withdrawn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Release:
 
     Attributes:
         waivers: those that its gates were judged with, as they stood then.
+        asked: when people were asked. reminders: how often they were reminded.
+        deputies: of roles that did not answer in time, the role that may answer for each.
     """
 
     id: str
@@ -90,6 +94,9 @@ class Release:
     halted: Halted | None = None
     started: PromotionStarted | None = None
     promoted: Promoted | None = None
+    asked: str | None = None
+    reminders: int = 0
+    deputies: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, kind: type[R]) -> R | None:
         """The record of a step, or None if the step has not been taken."""
@@ -118,21 +125,32 @@ class Release:
 
     @property
     def approvals(self) -> tuple[Answer, ...]:
-        """The answers that agree."""
-        return tuple(a for a in self.answers if not isinstance(a.record, Rejected))
+        """The answers that agree, and were not taken back."""
+        return tuple(a for a in self.answers if a.withdrawn is None and not isinstance(a.record, Rejected))
 
     @property
     def missing(self) -> dict[str, int]:
         """How many approvals each role still owes; empty when the quorum is complete."""
         asked = self.find(ApprovalRequested)
-        given = [a.record.role for a in self.approvals]
-        owed = {role: n - given.count(role) for role, n in (asked.roles if asked else {}).items()}
+        owed = {role: n - self._given(role) for role, n in (asked.roles if asked else {}).items()}
         return {role: n for role, n in owed.items() if n > 0}
+
+    def _given(self, role: str) -> int:
+        """How many people agreed in a role, or for it; whoever did both, or with one key under two names, is one."""
+        roles = {role, self.deputies.get(role, role)}
+        given = [a.record for a in self.approvals if a.record.role in roles]
+        return min(len({record.person.casefold() for record in given}), len({record.key for record in given}))
+
+    @property
+    def speaking(self) -> tuple[str, ...]:
+        """The roles that may answer: those that were asked, and those that may answer for one of them."""
+        asked = self.find(ApprovalRequested)
+        return tuple(dict.fromkeys((*(asked.roles if asked else ()), *self.deputies.values())))
 
     @property
     def is_rejected(self) -> bool:
         """Whether a person declined."""
-        return len(self.approvals) < len(self.answers)
+        return any(isinstance(a.record, Rejected) for a in self.answers)
 
     @property
     def is_refused(self) -> bool:

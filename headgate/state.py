@@ -18,17 +18,25 @@ The rules of a release, which `advance` enforces one entry at a time:
 9. Gates that did not pass let a release go on only by waivers that `evaluated` names: each stands that day, under the
    release's policy, and is not signed by whoever asked for the release. Each must still stand when a promotion starts.
    ERROR stays ERROR, whatever is waived.
+10. A rollback moves an alias back to a version that it had before the present one. It belongs to no release, needs no
+    evaluation and no approval, and starts when no other intention is open. It ends in `rolled_back`.
+11. An incident says that an alias was found elsewhere than the ledger has it, one per alias at a time. It is closed
+    when the alias is found where the ledger has it. Until then no promotion starts; a rollback may.
+12. Only a release that waits reminds and escalates; a role is given one deputy, who may answer for it from then on.
+13. An approval is taken back once, by whoever gave it, before the promotion begins. They may then answer again.
+14. A notification is about an earlier entry, and decides nothing.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
-from headgate.errors import BadInput, Tampered
+from headgate import sideline
 from headgate.ledger import Entry
+from headgate.record import Record
 from headgate.records import (
     ApprovalRequested,
     Approved,
@@ -38,7 +46,6 @@ from headgate.records import (
     Promoted,
     PromotionStarted,
     PromotionUndone,
-    Record,
     Registered,
     Requested,
     Waived,
@@ -46,54 +53,10 @@ from headgate.records import (
     record_of,
 )
 from headgate.release import STEPS, Answer, Release, Waiver
+from headgate.standing import Intention, State, demand, with_release
 from headgate.verdict import Verdict
 
-
-@dataclass(frozen=True)
-class Intention:
-    """A promotion that was begun and not yet closed: after a crash, the first thing to settle."""
-
-    seq: int
-    release: str
-    record: PromotionStarted
-
-
-@dataclass(frozen=True)
-class State:
-    """What stands about a model.
-
-    Attributes:
-        releases: all of them by name, oldest first.
-        aliases: the version that each alias of the model points to, as decided here.
-        intention: the open promotion, if any.
-        waivers: all that were ever recorded, by their slots.
-    """
-
-    model: str
-    releases: Mapping[str, Release] = field(default_factory=dict)
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    intention: Intention | None = None
-    waivers: Mapping[int, Waiver] = field(default_factory=dict)
-
-    def release(self, name: str) -> Release:
-        """The release called `name`.
-
-        Raises:
-            BadInput: there is none.
-        """
-        if name not in self.releases:
-            raise BadInput(
-                f"release {name}",
-                got="no such release",
-                expected=f"one of {', '.join(self.releases) or 'none yet'}",
-                next_step=f"run `headgate status {self.model}`",
-            )
-        return self.releases[name]
-
-    def maker(self, version: int) -> Release | None:
-        """The release that registered `version`."""
-        made = (r for r in self.releases.values() if (x := r.find(Registered)) is not None and x.version == version)
-        return next(made, None)
+__all__ = ["Intention", "State", "advance", "fold"]
 
 
 def fold(model: str, entries: Iterable[Entry]) -> State:
@@ -118,23 +81,27 @@ def advance(state: State, entry: Entry) -> State:
     if isinstance(record, Requested):
         return _open(state, entry, record)
     if isinstance(record, (Waived, WaiverRevoked)):
-        _demand(entry.release is None, entry, "an entry of no release")
+        demand(entry.release is None, entry, "an entry of no release")
         return _waive(state, entry, record) if isinstance(record, Waived) else _revoke(state, entry, record)
+    if isinstance(record, PromotionUndone) and entry.release is None:
+        return sideline.undo(state, entry, record)
+    if type(record) in sideline.RULES:
+        return sideline.RULES[type(record)](state, entry, record)
     release = state.releases.get(entry.release or "")
-    _demand(release is not None and release.is_open, entry, "an entry of an open release")
+    demand(release is not None and release.is_open, entry, "an entry of an open release")
     assert release is not None  # noqa: S101 - demanded above
     if isinstance(record, Registered):
-        _demand(state.maker(record.version) is None, entry, "a version that no other release registered")
+        demand(state.maker(record.version) is None, entry, "a version that no other release registered")
     if isinstance(record, STEPS):
         taken = _take(release, entry, record)
         used = _used(state, release, entry, record) if isinstance(record, Evaluated) else release.waivers
-        return _with(state, replace(taken, waivers=used))
+        return with_release(state, replace(taken, waivers=used))
     return _decide(state, release, entry, record)
 
 
 def _decide(state: State, release: Release, entry: Entry, record: Record) -> State:
     if isinstance(record, Approved):
-        return _with(state, _answer(release, entry, record))
+        return with_release(state, _answer(release, entry, record))
     if isinstance(record, PromotionStarted):
         return _begin(state, release, entry, record)
     if isinstance(record, Promoted):
@@ -142,112 +109,107 @@ def _decide(state: State, release: Release, entry: Entry, record: Record) -> Sta
     if isinstance(record, PromotionUndone):
         return _undo(state, release, entry, record)
     assert isinstance(record, Halted)  # noqa: S101 - the last kind
-    _demand(release.started is None, entry, "no open promotion when a release halts")
-    return _with(state, replace(release, halted=record))
+    demand(release.started is None, entry, "no open promotion when a release halts")
+    return with_release(state, replace(release, halted=record))
 
 
 def _open(state: State, entry: Entry, record: Requested) -> State:
-    _demand(bool(entry.release) and entry.release not in state.releases, entry, "a release name that is new")
-    return _with(state, Release(id=str(entry.release), opened=entry.time, taken=(record,)))
+    demand(bool(entry.release) and entry.release not in state.releases, entry, "a release name that is new")
+    return with_release(state, Release(id=str(entry.release), opened=entry.time, taken=(record,)))
 
 
 def _take(release: Release, entry: Entry, record: Record) -> Release:
-    _demand(not release.is_refused, entry, "nothing but a halt after data or gates that did not pass")
-    _demand(release.due(type(record)), entry, f"the step after '{type(release.taken[-1]).__name__}'")
-    return replace(release, taken=(*release.taken, record))
+    demand(not release.is_refused, entry, "nothing but a halt after data or gates that did not pass")
+    demand(release.due(type(record)), entry, f"the step after '{type(release.taken[-1]).__name__}'")
+    asked = entry.time if isinstance(record, ApprovalRequested) else release.asked
+    return replace(release, taken=(*release.taken, record), asked=asked)
 
 
 def _answer(release: Release, entry: Entry, record: Approved) -> Release:
     asked = release.find(ApprovalRequested)
-    _demand(asked is not None and release.started is None, entry, "an answer between request and promotion")
+    demand(asked is not None and release.started is None, entry, "an answer between request and promotion")
     assert asked is not None  # noqa: S101 - demanded above
-    _demand(record.role in asked.roles, entry, f"a role among {sorted(asked.roles)}")
-    before = [a.record for a in release.answers if a.record.role == record.role]
-    _demand(record.person.casefold() not in {a.person.casefold() for a in before}, entry, "one answer per person")
-    _demand(record.key not in {a.key for a in before}, entry, "one answer per key")
+    demand(record.role in release.speaking, entry, f"a role among {sorted(release.speaking)}")
+    before = [a.record for a in release.answers if a.record.role == record.role and a.withdrawn is None]
+    demand(record.person.casefold() not in {a.person.casefold() for a in before}, entry, "one answer per person")
+    demand(record.key not in {a.key for a in before}, entry, "one answer per key")
     return replace(release, answers=(*release.answers, Answer(entry.seq, entry.time, record)))
 
 
 def _begin(state: State, release: Release, entry: Entry, record: PromotionStarted) -> State:
-    _demand(state.intention is None, entry, "no other open promotion")
-    _demand(release.stage == "approved", entry, "a complete quorum and no rejection")
+    demand(state.intention is None, entry, "no other open intention")
+    demand(not state.incidents, entry, "no open incident")
+    demand(release.stage == "approved", entry, "a complete quorum and no rejection")
     still = all(state.waivers[waiver.seq].stands(entry.time) for waiver in release.waivers)
-    _demand(still, entry, "waivers that still stand")
-    _demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
-    _demand(record.old == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
-    _demand(record.new == release.step(Registered).version, entry, "the version that the release registered")
-    _demand(record.package == release.step(Packaged).package, entry, "the package that was approved")
-    _demand(record.policy == release.step(Requested).policy, entry, "the policy that the release was opened under")
-    _demand(record.approvals == tuple(a.seq for a in release.approvals), entry, "the approvals of this release")
-    opened = replace(state, intention=Intention(entry.seq, release.id, record))
-    return _with(opened, replace(release, started=record))
+    demand(still, entry, "waivers that still stand")
+    demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
+    demand(record.old == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
+    demand(record.new == release.step(Registered).version, entry, "the version that the release registered")
+    demand(record.package == release.step(Packaged).package, entry, "the package that was approved")
+    demand(record.policy == release.step(Requested).policy, entry, "the policy that the release was opened under")
+    demand(record.approvals == tuple(a.seq for a in release.approvals), entry, "the approvals of this release")
+    opened = replace(state, intention=Intention(entry.seq, entry.time, release.id, record))
+    return with_release(opened, replace(release, started=record))
 
 
 def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> State:
     intention = _settled(state, release, entry, record.started)
     same = (record.alias, record.old, record.new) == (intention.alias, intention.old, intention.new)
-    _demand(same, entry, "the promotion that was intended")
-    moved = replace(state, intention=None, aliases={**state.aliases, record.alias: record.new})
-    return _with(moved, replace(release, promoted=record))
+    demand(same, entry, "the promotion that was intended")
+    behind = (*state.behind.get(record.alias, ()), *([] if record.old is None else [record.old]))
+    moved = replace(
+        state,
+        intention=None,
+        aliases={**state.aliases, record.alias: record.new},
+        behind={**state.behind, record.alias: tuple(v for v in behind if v != record.new)},
+    )
+    return with_release(moved, replace(release, promoted=record))
 
 
 def _undo(state: State, release: Release, entry: Entry, record: PromotionUndone) -> State:
     intention = _settled(state, release, entry, record.started)
-    _demand(record.now == intention.old, entry, "the alias to be where it was before the promotion")
-    return _with(replace(state, intention=None), replace(release, started=None))
+    demand(record.now == intention.old, entry, "the alias to be where it was before the promotion")
+    return with_release(replace(state, intention=None), replace(release, started=None))
 
 
 def _settled(state: State, release: Release, entry: Entry, started: int) -> PromotionStarted:
     intention = state.intention
     ours = intention is not None and intention.seq == started and intention.release == release.id
-    _demand(ours, entry, "the open promotion of this release")
+    demand(ours, entry, "the open promotion of this release")
     assert intention is not None  # noqa: S101 - demanded above
+    assert isinstance(intention.record, PromotionStarted)  # noqa: S101 - a rollback belongs to no release
     return intention.record
 
 
 def _waive(state: State, entry: Entry, record: Waived) -> State:
     waiver = Waiver(entry.seq, entry.time, record)
-    _demand(waiver.stands(entry.time), entry, "a last day that has not ended")
-    _demand(record.statement not in {w.record.statement for w in state.waivers.values()}, entry, "a new waiver")
+    demand(waiver.stands(entry.time), entry, "a last day that has not ended")
+    demand(record.statement not in {w.record.statement for w in state.waivers.values()}, entry, "a new waiver")
     for what, values in (
         ("people", [p.person.casefold() for p in record.people]),
         ("keys", [p.key for p in record.people]),
     ):
-        _demand(len(set(values)) == len(values), entry, f"{what} that are all different")
-    _demand(len(record.signatures) == len(record.people), entry, "one signature per person")
+        demand(len(set(values)) == len(values), entry, f"{what} that are all different")
+    demand(len(record.signatures) == len(record.people), entry, "one signature per person")
     return replace(state, waivers={**state.waivers, entry.seq: waiver})
 
 
 def _revoke(state: State, entry: Entry, record: WaiverRevoked) -> State:
     waiver = state.waivers.get(record.waiver)
-    _demand(waiver is not None and waiver.revoked is None, entry, "a waiver that is not revoked yet")
+    demand(waiver is not None and waiver.revoked is None, entry, "a waiver that is not revoked yet")
     assert waiver is not None  # noqa: S101 - demanded above
     return replace(state, waivers={**state.waivers, waiver.seq: replace(waiver, revoked=entry.seq)})
 
 
 def _used(state: State, release: Release, entry: Entry, record: Evaluated) -> tuple[Waiver, ...]:
     known = set(record.waived) <= set(state.waivers)
-    _demand(known and list(record.waived) == sorted(set(record.waived)), entry, "recorded waivers, ascending")
+    demand(known and list(record.waived) == sorted(set(record.waived)), entry, "recorded waivers, ascending")
     used = tuple(state.waivers[slot] for slot in record.waived)
     asked = release.step(Requested)
-    _demand(all(w.stands(entry.time) for w in used), entry, "waivers that are neither revoked nor over")
-    _demand(all(w.record.policy == asked.policy for w in used), entry, "waivers under the release's policy")
+    demand(all(w.stands(entry.time) for w in used), entry, "waivers that are neither revoked nor over")
+    demand(all(w.record.policy == asked.policy for w in used), entry, "waivers under the release's policy")
     signed = {p.person.casefold() for w in used for p in w.record.people}
-    _demand(asked.requester.casefold() not in signed, entry, "waivers by others than who asked for the release")
-    _demand(record.standing <= record.verdict, entry, "a standing that is no worse than the verdict")
-    _demand(record.verdict is not Verdict.ERROR or record.standing is Verdict.ERROR, entry, "ERROR left as it is")
+    demand(asked.requester.casefold() not in signed, entry, "waivers by others than who asked for the release")
+    demand(record.standing <= record.verdict, entry, "a standing that is no worse than the verdict")
+    demand(record.verdict is not Verdict.ERROR or record.standing is Verdict.ERROR, entry, "ERROR left as it is")
     return used
-
-
-def _with(state: State, release: Release) -> State:
-    return replace(state, releases={**state.releases, release.id: release})
-
-
-def _demand(holds: bool, entry: Entry, expected: str) -> None:
-    if not holds:
-        raise Tampered(
-            f"ledger of {entry.model}, slot {entry.seq}",
-            got=f"'{entry.kind}' of release {entry.release}",
-            expected=expected,
-            next_step="run `headgate audit`; an entry that breaks a rule was not written by Headgate",
-        )

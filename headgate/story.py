@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from headgate import records as r
+from headgate import watch as w
 from headgate.markdown import plain
-from headgate.records import Record
+from headgate.record import Record
 
 
 def sentence(record: Record) -> str:
@@ -44,6 +45,20 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
         f"{' and '.join(f'{p.person} as {p.role}' for p in x.people)}: {x.reason}"
     ),
     r.WaiverRevoked: lambda x: f"{x.person} as {x.role} revoked the waiver of slot {x.waiver}: {x.reason}",
+    w.RollbackStarted: lambda x: f"'{x.alias}' is to go back from version {x.old} to version {x.new}: {x.reason}",
+    w.RolledBack: lambda x: f"'{x.alias}' is version {x.new} again, instead of version {x.old}",
+    w.Incident: lambda x: (
+        f"'{x.alias}' was found at {_version(x.shown)} instead of {_version(x.recorded)}: {x.response}, {x.why}"
+    ),
+    w.IncidentClosed: lambda x: (
+        f"'{x.alias}' is {_version(x.now)} as recorded (incident of slot {x.incident}): {x.how}"
+    ),
+    w.Reminded: lambda x: f"still needs {_quorum(x.missing)}",
+    w.Escalated: lambda x: f"nobody answered as {x.role} in time: {x.to} may answer for it",
+    w.Withdrawn: lambda x: f"{x.person} as {x.role} took the approval of slot {x.answer} back: {x.reason}",
+    w.Notified: lambda x: (
+        f"{x.audience} told about slot {x.about} ({x.event}) by {x.channel}: {x.outcome}{x.detail and f', {x.detail}'}"
+    ),
 }
 
 

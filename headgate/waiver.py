@@ -27,7 +27,8 @@ from headgate.errors import HeadgateError
 from headgate.ledger import Ledger
 from headgate.policy import Policy
 from headgate.policy import Waivers as Allowed
-from headgate.records import Time, Waived
+from headgate.record import Time
+from headgate.records import Waived
 from headgate.release import Waiver
 from headgate.signers import AllowedSigners
 from headgate.sshkey import PublicKey

@@ -7,26 +7,24 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate import sshsig
-from headgate.approval import Statement, moment, namespace, objections, statement
+from headgate.approval import Decision, Statement, moment, namespace, objections, statement
 from headgate.errors import BadInput
 from headgate.markdown import escaped
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
 from headgate.state import fold
+from headgate.watch import Withdrawn
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file, read_signers
 from tasks.record import Case, Desk, now
 from tasks.sign import owner, private_key
-
-Decision = Literal["approve", "reject"]
 
 
 @task(name="approve", cache_policy=NO_CACHE)
@@ -53,7 +51,8 @@ def answer(
 
     Args:
         key: a private SSH key, OpenSSH or PEM.
-        reason: why; required to reject.
+        decision: with `withdraw`, an approval that this person gave in this role is taken back.
+        reason: why; required to reject and to withdraw.
 
     Raises:
         BadInput: the release waits for no answer, or this signature would not count; nothing is recorded.
@@ -84,7 +83,8 @@ def record_answer(case: Case, text: bytes, signature: bytes) -> None:
     if against:
         raise _refused(release, "a signature that does not count", against)
     spoken, signature = Statement.read(text), sshsig.rearm(signature).encode()  # kept as OpenSSH writes it
-    desk.write(release.id, _record(desk, spoken, signature, read_file(case.folder / SIGNERS)), actor=spoken.person)
+    record = _record(desk, release, spoken, signature, read_file(case.folder / SIGNERS))
+    desk.write(release.id, record, actor=spoken.person)
     pack(desk.home.package(release.id), _answer_files(spoken, signature))
 
 
@@ -97,7 +97,7 @@ def new_throwaway_key(path: Path, person: str, role: str) -> str:
     return f'{person} namespaces="{namespace(role)}" {sshsig.public_key(key).text}'
 
 
-def _record(desk: Desk, spoken: Statement, signature: bytes, listed: bytes) -> Approved:
+def _record(desk: Desk, release: Release, spoken: Statement, signature: bytes, listed: bytes) -> Approved | Withdrawn:
     text = spoken.text()
     common = {
         "role": spoken.role,
@@ -107,11 +107,23 @@ def _record(desk: Desk, spoken: Statement, signature: bytes, listed: bytes) -> A
         "signature": desk.evidence.put(signature),
         "signers": desk.evidence.put(listed),
     }
+    if spoken.decision == "withdraw":
+        return Withdrawn(**common, reason=spoken.reason, answer=_given(release, spoken))
     return Approved(**common) if spoken.decision == "approve" else Rejected(**common, reason=spoken.reason)
 
 
+def _given(release: Release, spoken: Statement) -> int:
+    """The slot of the approval that is taken back."""
+    who = (spoken.person, spoken.role)
+    given = [answer.seq for answer in release.approvals if (answer.record.person, answer.record.role) == who]
+    if not given:
+        raise _refused(release, "a withdrawal", [f"{spoken.person} did not approve as {spoken.role}"])
+    return given[0]
+
+
 def _answer_files(spoken: Statement, signature: bytes) -> dict[str, bytes]:
-    name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}")
+    kind = "-withdrawn" if spoken.decision == "withdraw" else ""
+    name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}") + kind
     return {f"approvals/{name}.txt": spoken.text(), f"approvals/{name}.sig": signature}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from headgate.excuse import Heard, hear, standing
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
-from headgate.records import Evaluated, Record
+from headgate.record import Record
+from headgate.records import Evaluated
 from headgate.state import State
 from tasks.read import read_signers
 from tasks.record import Case, Desk, now

@@ -9,17 +9,18 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import objections
-from headgate.errors import SlotTaken, Tampered, Unavailable
+from headgate.errors import SlotTaken
 from headgate.ledger import Ledger
 from headgate.markdown import escaped
 from headgate.policy import Policy
-from headgate.promotion import Seen, refusals, settle
-from headgate.records import Packaged, Promoted, PromotionStarted, Registered, Requested
+from headgate.promotion import Seen, refusals
+from headgate.records import Packaged, PromotionStarted, Registered, Requested
 from headgate.release import Release
-from headgate.state import Intention, State, fold
+from headgate.state import State, fold
 from headgate.waiver import still
-from tasks.connect import alias_version, asking, client
+from tasks.connect import alias_version, client
 from tasks.load import changed_files, fetch
+from tasks.move import finish
 from tasks.read import read_signers
 from tasks.record import Case, Desk, now
 
@@ -141,71 +142,8 @@ def _intention(state: State, release: Release, policy: Policy) -> PromotionStart
 
 def _finish(desk: Desk, registry: MlflowClient, case: Case) -> None:
     intention = desk.state().intention
-    if intention is None or intention.release != case.release:
-        return  # another run has settled it
-    record = intention.record
-    step = settle(record, alias_version(registry, case.model, record.alias))
-    if step == "stop":
-        raise _moved_by_others(case, intention)
-    if step == "act":
-        _act(desk, registry, case, record)
-    _record(desk, case, intention)
-
-
-def _act(desk: Desk, registry: MlflowClient, case: Case, record: PromotionStarted) -> None:
-    # Compared once more: between an intention and the run that settles it may lie days.
-    registered = desk.release(case.release).step(Registered)
-    changed = changed_files(fetch(registered.source), registered.files)
-    if changed:
-        raise _changed_by_others(case, changed)
-    set_alias(registry, case.model, record.alias, record.new)
-
-
-def _record(desk: Desk, case: Case, intention: Intention) -> None:
-    record = intention.record
-    try:
-        desk.write(case.release, Promoted(alias=record.alias, old=record.old, new=record.new, started=intention.seq))
-    except Tampered:
-        # A second `promoted` breaks a rule of the ledger: another run has settled the same intention.
-        if desk.release(case.release).promoted is None:
-            raise
-
-
-def set_alias(registry: MlflowClient, model: str, alias: str, version: int) -> None:
-    """Point an alias to a version, and read it back.
-
-    Raises:
-        Unavailable: MLflow failed, or shows another version afterwards.
-    """
-    with asking(f"alias '{alias}' of {model}"):
-        registry.set_registered_model_alias(model, alias, str(version))
-    shown = alias_version(registry, model, alias)
-    if shown != version:
-        raise Unavailable(
-            f"alias '{alias}' of {model}",
-            got=f"version {shown} right after it was set",
-            expected=f"version {version}",
-            next_step="run the command again; it finds the open intention and settles it",
-        )
-
-
-def _moved_by_others(case: Case, intention: Intention) -> Tampered:
-    record = intention.record
-    return Tampered(
-        f"alias '{record.alias}' of {case.model}",
-        got=f"neither version {record.old} nor version {record.new} in the middle of a promotion",
-        expected="nobody else to move it",
-        next_step=f"find out who moved it, set it back in MLflow, then `headgate release --resume {case.release}`",
-    )
-
-
-def _changed_by_others(case: Case, changed: tuple[str, ...]) -> Tampered:
-    return Tampered(
-        f"model files of {case.release}",
-        got=f"changes in {', '.join(changed)} in the middle of a promotion",
-        expected="the bytes that the gates judged",
-        next_step=f"restore the files in MLflow, then `headgate release --resume {case.release}`",
-    )
+    if intention is not None and intention.release == case.release:  # else another run has settled it
+        finish(desk, registry)
 
 
 def _shown(case: Case, refused: tuple[str, ...]) -> str:

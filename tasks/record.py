@@ -21,7 +21,8 @@ from headgate.home import Home
 from headgate.ledger import Ledger, append, read
 from headgate.policy import Policy, Retention
 from headgate.policy_file import parse as parse_policy
-from headgate.records import KINDS, Record, Requested
+from headgate.record import Record
+from headgate.records import KINDS, Requested
 from headgate.release import Release
 from headgate.signing import Signer, Verifier, new_key
 from headgate.state import State, fold
@@ -45,8 +46,8 @@ class Case:
     release: str
 
     def artifact(self, step: str) -> str:
-        """The key of a Prefect artifact: Prefect allows lowercase letters, digits and dashes."""
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.release}-{step}".lower()).strip("-")
+        """The key of a Prefect artifact of a step."""
+        return slug(f"{self.release}-{step}")
 
 
 class Desk:
@@ -170,6 +171,11 @@ def reopen(home: str, folder: str, release: str) -> Case:
 def standing(case: Case) -> Release:
     """Where a release stands, by its ledger."""
     return Desk(case.home, case.model).release(case.release)
+
+
+def slug(text: str) -> str:
+    """The key of a Prefect artifact: Prefect allows lowercase letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def now() -> str:

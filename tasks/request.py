@@ -10,7 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.ledger import Ledger
 from headgate.policy import Policy
-from headgate.records import Record, Requested
+from headgate.record import Record
+from headgate.records import Requested
 from headgate.state import State
 from tasks.read import read_file, read_policy, read_scenarios, read_signers
 from tasks.record import Case, Desk
@@ -56,7 +57,8 @@ def _requested(
     def body(state: State) -> Requested:
         champion = state.aliases.get(policy.alias)
         named = {"requester": requester, "folder": str(folder)}
-        return Requested(champion=champion, scenarios=asked, **named, **pinned, **tables)
+        trainer = policy.train.owner
+        return Requested(champion=champion, scenarios=asked, trainer=trainer, **named, **pinned, **tables)
 
     return body
 

@@ -29,6 +29,7 @@ from headgate.package import HISTORY, VERIFY, manifest, pinned
 from headgate.pedigree import PEDIGREE, pedigree
 from headgate.plan import plan
 from headgate.policy_file import parse
+from headgate.record import Record
 from headgate.records import (
     KINDS,
     ApprovalRequested,
@@ -38,7 +39,6 @@ from headgate.records import (
     Packaged,
     Promoted,
     PromotionStarted,
-    Record,
     Registered,
     Rejected,
     Requested,

@@ -574,10 +574,14 @@ def the_law(entries: Sequence[Entry]) -> int:
     """Assert of every promotion in a ledger that it was deserved, and return how many there were."""
     live: dict[str, int] = {}
     promotions = 0
+    back: dict[str, list[int]] = {}
     for at, entry in enumerate(entries):
+        if entry.kind == "rolled_back":
+            rollbacks_law(entries, at, live, back)
         if entry.kind != "promoted":
             continue
         promotions += 1
+        assert not open_incidents(entries[: entry.body["started"]]), "nothing is promoted while an incident is open"
         own = [e for e in entries[:at] if e.release == entry.release]
         kinds = [e.kind for e in own]
         bodies = {e.kind: e.body for e in own}
@@ -591,17 +595,21 @@ def the_law(entries: Sequence[Entry]) -> int:
         assert (begun.kind, begun.release, begun.seq) == ("promotion_started", entry.release, entry.body["started"])
         assert all(e.kind not in ("promoted", "promotion_undone") for e in entries[begun.seq : at])
         question = next(e for e in own if e.kind == "approval_requested")
-        said = [e for e in own if e.kind == "approved" and question.seq < e.seq < begun.seq]
+        taken_back = {e.body["answer"] for e in own if e.kind == "approval_withdrawn" and e.seq < begun.seq}
+        said = [e for e in own if e.kind == "approved" and question.seq < e.seq < begun.seq and e.seq not in taken_back]
+        deputies = {e.body["role"]: e.body["to"] for e in own if e.kind == "escalated" and e.seq < begun.seq}
         assert question.body["roles"], "somebody must be asked"
         for role, needed in dict(question.body["roles"]).items():  # type: ignore[arg-type]
             for what in ("person", "key"):
-                assert len({str(e.body[what]).casefold() for e in said if e.body["role"] == role}) >= int(needed) >= 1
+                fit = [e for e in said if e.body["role"] in (role, deputies.get(role))]
+                assert len({str(e.body[what]).casefold() for e in fit}) >= int(needed) >= 1
         assert begun.body["approvals"] == [e.seq for e in said]
         assert begun.body["package"] == bodies["packaged"]["package"]
         assert begun.body["policy"] == bodies["requested"]["policy"]
         assert entry.body["new"] == begun.body["new"] == bodies["registered"]["version"]
         alias = str(entry.body["alias"])
         assert entry.body["old"] == begun.body["old"] == live.get(alias) == bodies["evaluated"]["champion"]
+        back.setdefault(alias, []).extend([] if live.get(alias) is None else [live[alias]])
         live[alias] = int(str(entry.body["new"]))
     for name in {e.release for e in entries if e.release}:
         kinds = [e.kind for e in entries if e.release == name]
@@ -616,6 +624,24 @@ def the_law(entries: Sequence[Entry]) -> int:
     registrations = [e.body["version"] for e in entries if e.kind == "registered"]
     assert len(registrations) == len(set(registrations))
     return promotions
+
+
+def rollbacks_law(entries: Sequence[Entry], at: int, live: dict[str, int], back: dict[str, list[int]]) -> None:
+    """Assert that an alias went back from where it was to where it had been, as it was intended."""
+    body = entries[at].body
+    alias, begun = str(body["alias"]), entries[int(str(body["started"]))]
+    assert (begun.kind, begun.release) == ("rollback_started", None)
+    assert all(e.kind not in ("rolled_back", "promoted", "promotion_undone") for e in entries[begun.seq : at])
+    assert body["old"] == begun.body["old"] == live[alias]
+    assert body["new"] == begun.body["new"]
+    assert body["new"] in back[alias], "it was live, and was not rolled back from"
+    back[alias] = back[alias][: back[alias].index(int(str(body["new"])))]
+    live[alias] = int(str(body["new"]))
+
+
+def open_incidents(entries: Sequence[Entry]) -> set[int]:
+    closed = {e.body["incident"] for e in entries if e.kind == "incident_closed"}
+    return {e.seq for e in entries if e.kind == "incident" and e.seq not in closed}
 
 
 def promotions_law(entries: Sequence[Entry], own: Sequence[Entry], said: Any, begun: Entry) -> None:
@@ -661,7 +687,10 @@ class Writer:
         return next((dict(e.body) for e in self.entries if (e.release, e.kind) == (release, kind)), None)
 
 
-MODEL_LEVEL = ("waived", "waiver_revoked")
+MODEL_LEVEL = (
+    *("waived", "waiver_revoked", "rollback_started", "rolled_back"),
+    *("incident", "incident_closed", "notified"),
+)  # fmt: skip
 
 
 def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dict[str, Any]:
@@ -726,7 +755,44 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         "promoted": {"alias": "champion", "old": old, "new": draw.choice([new, new, 9]), "started": started},
         "promotion_undone": {"alias": "champion", "now": draw.choice([old, 9]), "started": started, "why": "x"},
         "halted": NO.model_dump(mode="json"),
+        **beside(writer, release, draw, started),
     }[kind]  # fmt: skip
+
+
+def beside(writer: Writer, release: str, draw: random.Random, started: int) -> dict[str, dict[str, Any]]:
+    """Bodies of what happens beside the steps."""
+    state = writer.state
+    live, behind, open_one = state.aliases.get("champion"), state.behind.get("champion", ()), state.intention
+    standing = state.releases.get(release)
+    missing = standing.missing if standing else {}
+    given = standing.approvals if standing else ()
+    one = draw.choice(given) if given else None
+    new = open_one.record.new if open_one else 1
+    return {
+        "rollback_started": {
+            "alias": "champion", "old": live or 1, "new": draw.choice([*behind, *behind, 9]), "reason": "r",
+        },
+        "rolled_back": {"alias": "champion", "old": live or 1, "new": draw.choice([new, new, 9]), "started": started},
+        "incident": {
+            "alias": "champion", "recorded": draw.choice([live, live, 9]), "shown": draw.choice([7, 7, live]),
+            "response": "restore", "why": "w",
+        },
+        "incident_closed": {
+            "incident": draw.choice([*state.incidents, *state.incidents, 3]), "alias": "champion",
+            "now": draw.choice([live, live, 7]), "how": "h",
+        },
+        "reminded": {"missing": draw.choice([missing or {"x": 1}, {"risk": 9}])},
+        "escalated": {"role": draw.choice([*missing, *missing, "legal"]), "to": "legal"},
+        "approval_withdrawn": {
+            "answer": one.seq if one and draw.random() < 0.8 else 2, "role": one.record.role if one else "risk",
+            "person": one.record.person if one else "x", "key": "k", "reason": "r",
+            "statement": DIGEST, "signature": DIGEST, "signers": DIGEST,
+        },
+        "notified": {
+            "about": draw.choice([0, len(writer.entries)]), "event": "asked", "audience": "a", "channel": "c",
+            "template": "plain", "outcome": "sent", "detail": "",
+        },
+    }  # fmt: skip
 
 
 STRAIGHT = (*(KINDS[step] for step in STEPS), "approved", "approved", "promotion_started", "promoted")
@@ -740,19 +806,23 @@ def next_kind(writer: Writer, release: str) -> str:
     if "promotion_started" in taken[-1:]:
         return "promoted"
     standing = writer.state.releases[release]
+    if writer.state.incidents:
+        return "incident_closed"
+    if standing.promoted:
+        return "rolled_back" if writer.state.intention else "rollback_started"
     return "approved" if standing.missing else "promotion_started"
 
 
 def test_random_ledgers_never_promote_what_does_not_deserve_it():
     draw = random.Random(20260701)  # noqa: S311  # no secret
-    promotions, excused_ones, accepted, refused = 0, 0, 0, Counter[str]()
+    promotions, excused_ones, accepted, refused, taken = 0, 0, 0, Counter[str](), Counter[str]()
     for _ in range(300):
         writer = Writer()
         if draw.random() < 0.5:
             writer.offer(None, "waived", body_of("waived", writer, "tiny-1", draw))
-        for _ in range(60):
+        for _ in range(80):
             release = f"tiny-{draw.choice([1, 1, 1, 2])}"
-            straight = draw.random() < 0.8
+            straight = draw.random() < 0.75
             kind = next_kind(writer, release) if straight else draw.choice(list(RECORDS))
             writer.offer(release, kind, body_of(kind, writer, release, draw))
         promotions += the_law(writer.entries)
@@ -761,10 +831,12 @@ def test_random_ledgers_never_promote_what_does_not_deserve_it():
         )
         excused_ones += sum(r.stage == "promoted" and bool(r.waivers) for r in writer.state.releases.values())
         accepted += len(writer.entries)
+        taken.update(e.kind for e in writer.entries)
         refused += writer.refused
     assert promotions > 60, "too few ledgers came to a promotion to prove anything"
     assert excused_ones > 5, "too few of them by a waiver"
     assert set(refused) == set(RECORDS), "every kind of entry was refused at least once"
+    assert set(taken) == set(RECORDS), "and taken at least once"
     assert accepted > 3000
     assert refused.total() > 3000
 

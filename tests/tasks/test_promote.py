@@ -14,7 +14,9 @@ from stage import Stage, approve_all
 
 from headgate.errors import HeadgateError, Tampered, Unavailable
 from headgate.ledger import Ledger
-from headgate.records import Promoted, PromotionStarted, Record, Registered
+from headgate.record import Record
+from headgate.records import Promoted, PromotionStarted, Registered
+from tasks import move
 from tasks import promote as module
 from tasks.audit import audit_all
 from tasks.load import fetch
@@ -120,7 +122,7 @@ def test_a_model_that_is_swapped_in_the_middle_of_a_promotion_does_not_go_live(
     path = model_file(stage, stage.ready)
     good = path.read_bytes()
     with monkeypatch.context() as patch:
-        kill(patch, module, "set_alias", before=True)
+        kill(patch, move, "put", before=True)
         with pytest.raises(Killed):
             promote.fn(stage.ready)
     shutil.copyfile(model_file(stage, stage.live), path)
@@ -205,11 +207,11 @@ def test_an_alias_that_somebody_moves_in_the_middle_stops_the_promotion(
     stage.registry.set_registered_model_alias(stage.toy.name, "champion", stranger)
     with pytest.raises(Tampered, match="neither version 1 nor version 2"):
         promote.fn(stage.ready)
-    assert stage.alias() == 3, "a person decides, not the pipeline"
-    assert stage.kinds(stage.ready)[-1] == "promotion_started"
-    assert anomalies(stage) == ["moved_alias"]
-
-    stage.registry.set_registered_model_alias(stage.toy.name, "champion", "1")
+    assert stage.alias() == 1, "put back, as the policy says"
+    assert stage.kinds(stage.ready)[-2:] == ["promotion_started", "promotion_undone"]
+    told = [e.kind for e in stage.desk.ledger().entries][-3:]
+    assert told == ["incident", "promotion_undone", "incident_closed"]
+    assert anomalies(stage) == []
     assert promote.fn(stage.ready) == ()
     assert stage.alias() == 2
 

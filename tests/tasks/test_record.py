@@ -12,7 +12,8 @@ import pytest
 
 from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
 from headgate.ledger import Ledger
-from headgate.records import Record, Requested, Snapshot, Table
+from headgate.record import Record
+from headgate.records import Requested, Snapshot, Table
 from headgate.state import State
 from tasks.record import Case, Desk, now, reopen, standing
 

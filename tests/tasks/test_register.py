@@ -17,7 +17,8 @@ from sklearn.pipeline import make_pipeline
 from stage import Stage, run
 
 from headgate.errors import BadInput, Tampered, Unavailable
-from headgate.records import Record, Registered, Snapshot, Trained
+from headgate.record import Record
+from headgate.records import Registered, Snapshot, Trained
 from tasks.load import changed_files, fetch, load_skops, open_model
 from tasks.record import Case, Desk
 

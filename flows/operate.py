@@ -1,0 +1,116 @@
+"""Operate: promote by hand, go back, look after the aliases, and ask what was live when, from the terminal."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from flows.guard import as_json, guarded, known
+from tasks.read import Site
+
+F = TypeVar("F", bound=Callable[..., object])
+
+HALTED = 1
+
+
+def as_who(command: F) -> F:
+    """The option that says who asks."""
+    text = "Who asks; recorded as it is given.  [env: HEADGATE_USER; default: login name]"
+    return click.option("--as", "who", envvar="HEADGATE_USER", default=getpass.getuser, help=text)(command)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--to", type=click.IntRange(1), metavar="VERSION", help="To this version.  [default: the one before]")
+@click.option("--reason", required=True, help="Why; it is recorded, and others act on it.")
+@as_who
+@as_json
+@click.pass_obj
+@guarded
+def rollback(site: Site, model: str, to: int | None, reason: str, who: str, as_json: bool) -> None:
+    """Take the alias of MODEL back to a version that was live before, in one step.
+
+    No evaluation and no approval: to go back must always be possible. The version's bytes are compared with those that
+    were registered; one that was changed or deleted is passed over. What was rolled back needs a new release.
+    """
+    from flows.overview import show_history
+    from tasks.record import Desk
+    from tasks.rollback import roll_back
+
+    home, name = site.home, known(site, model, model)
+    roll_back(home, name, reason=reason, who=who, to=to)
+    show_history(Desk(home, name), as_json=as_json, newest=2)
+
+
+@click.command()
+@click.argument("model")
+@click.option("--at", metavar="TIME", help="Only what was live at this time, such as 2026-07-01T12:00:00Z.")
+@as_json
+@click.pass_obj
+@guarded
+def history(site: Site, model: str, at: str | None, as_json: bool) -> None:
+    """Tell which version of MODEL was live when, who put it there, and why."""
+    from flows.overview import show_history
+    from tasks.record import Desk
+
+    show_history(Desk(site.home, known(site, model, model)), as_json=as_json, at=at)
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--clear", "slot", type=click.IntRange(0), metavar="SLOT", help="Close the incident of this slot.")
+@click.option("--reason", help="Why it is closed; required with --clear.")
+@as_who
+@as_json
+@click.pass_obj
+@guarded
+def guard(site: Site, model: str | None, slot: int | None, reason: str | None, who: str, as_json: bool) -> int:
+    """Look after MODEL, or all models, once, as the platform does every minute.
+
+    What a dead process left is finished; an alias that somebody else moved is put back or frozen, as the policy says;
+    people who owe an answer are reminded; what nobody approved in time is halted. Exit code 1 while an incident is
+    open.
+    """
+    from flows.overview import show_watch
+    from tasks.guard import clear, look_after
+    from tasks.place import models_of
+    from tasks.record import Desk
+
+    if slot is not None:
+        clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
+    names = [known(site, model, model)] if model else models_of(site.home)
+    done = {name: look_after(site.home, name) for name in names}
+    open_ones = {name: Desk(site.home, name).state().incidents for name in names}
+    show_watch(done, open_ones, as_json=as_json)
+    return HALTED if any(open_ones.values()) else 0
+
+
+@click.command()
+@click.argument("model", required=False)
+@as_json
+@click.pass_obj
+@guarded
+def approvals(site: Site, model: str | None, as_json: bool) -> None:
+    """List what waits for whom, since when and until when, in MODEL or in all models."""
+    from flows.overview import show_waiting
+    from tasks.place import models_of
+    from tasks.record import Desk
+
+    names = [known(site, model, model)] if model else models_of(site.home)
+    show_waiting([Desk(site.home, name) for name in names], as_json=as_json)
+
+
+def _reason(given: str | None) -> str:
+    from headgate.errors import BadInput
+
+    if not given:
+        raise BadInput(
+            "--clear",
+            got="no --reason",
+            expected="a reason: it is recorded, and the model can be promoted again",
+            next_step="say what was found out",
+        )
+    return given

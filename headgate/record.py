@@ -1,0 +1,27 @@
+"""Record: what one entry of a ledger says. The base of all its kinds, which stand in `records` and `watch`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from headgate.entry import moment
+
+
+def _real_time(text: str) -> str:
+    moment(text)
+    return text
+
+
+Time = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"),
+    AfterValidator(_real_time),
+]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, strict, closed, and without NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,0 +1,86 @@
+"""What stands about a model: the value that `state.fold` makes of a ledger, and that its rules read and renew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from headgate.entry import Entry
+from headgate.errors import BadInput, Tampered
+from headgate.records import PromotionStarted, Registered
+from headgate.release import Release, Waiver
+from headgate.watch import Incident, RollbackStarted
+
+
+@dataclass(frozen=True)
+class Intention:
+    """A promotion or a rollback (of no release) that was begun and not yet closed: the first thing to settle."""
+
+    seq: int
+    time: str
+    release: str | None
+    record: PromotionStarted | RollbackStarted
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands about a model.
+
+    Attributes:
+        releases: all of them by name, oldest first.
+        aliases: the version that each alias of the model points to, as decided here.
+        intention: the open promotion or rollback, if any.
+        waivers: all that were ever recorded, by their slots.
+        behind: the versions that each alias can go back to, the newest last.
+        incidents: those that are open, by their slots.
+        restores: of each alias, the times at which an incident about it was closed.
+    """
+
+    model: str
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    intention: Intention | None = None
+    waivers: Mapping[int, Waiver] = field(default_factory=dict)
+    behind: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    incidents: Mapping[int, Incident] = field(default_factory=dict)
+    restores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def release(self, name: str) -> Release:
+        """The release called `name`.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if name not in self.releases:
+            raise BadInput(
+                f"release {name}",
+                got="no such release",
+                expected=f"one of {', '.join(self.releases) or 'none yet'}",
+                next_step=f"run `headgate status {self.model}`",
+            )
+        return self.releases[name]
+
+    def maker(self, version: int) -> Release | None:
+        """The release that registered `version`."""
+        made = (r for r in self.releases.values() if (x := r.find(Registered)) is not None and x.version == version)
+        return next(made, None)
+
+
+def with_release(state: State, release: Release) -> State:
+    """The state with a release as it stands now."""
+    return replace(state, releases={**state.releases, release.id: release})
+
+
+def demand(holds: bool, entry: Entry, expected: str) -> None:
+    """Nothing, if a rule holds.
+
+    Raises:
+        Tampered: it does not, so that this code did not write the entry.
+    """
+    if not holds:
+        raise Tampered(
+            f"ledger of {entry.model}, slot {entry.seq}",
+            got=f"'{entry.kind}' of release {entry.release}",
+            expected=expected,
+            next_step="run `headgate audit`; an entry that breaks a rule was not written by Headgate",
+        )
