@@ -15,6 +15,7 @@ from tasks.approve import approve
 from tasks.emit import emit
 from tasks.evaluate import evaluate
 from tasks.halt import halt
+from tasks.notify import notify
 from tasks.package import package
 from tasks.promote import promote
 from tasks.publish import publish
@@ -72,6 +73,7 @@ def release(
             step(case)
     publish(case)
     emit(case)
+    notify(case.home, case.model)
     return _ending(case)
 
 

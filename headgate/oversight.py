@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headgate.part import Name, Part
+from headgate.part import Name, Part, Text
+
+Event = Literal[
+    "asked", "reminded", "escalated", "approved", "rejected", "promoted", "halted", "rolled_back", "incident"
+]
+"""The points at which people are told."""
 
 
 class Escalation(Part):
@@ -27,3 +32,20 @@ class Guard(Part):
 
     response: Literal["restore", "freeze"] = "restore"
     max_restores_per_hour: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class Notify(Part):
+    """Whom to tell of what, and how: one line of the communication plan.
+
+    Attributes:
+        audience: who is told, in words.
+        channel: `env:NAME`, an Apprise address in an environment variable of whatever runs the release, or
+            `block:TYPE/NAME`, a notification block of Prefect. Never an address itself: it may hold a secret.
+        events: what they are told of.
+        template: `technical` for those who act on it, `plain` for everybody else.
+    """
+
+    audience: Text
+    channel: Annotated[str, Field(pattern=r"^(env:[A-Z][A-Z0-9_]*|block:[a-z0-9-]+/[a-z0-9-]+)$")]
+    events: Annotated[tuple[Event, ...], Field(min_length=1)]
+    template: Literal["technical", "plain"] = "technical"

@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, field_serializer, model_validator
 from headgate.canonical import canonical, digest_of
 from headgate.gate import Gate
 from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
-from headgate.oversight import Escalation, Guard
+from headgate.oversight import Escalation, Guard, Notify
 from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
@@ -268,6 +268,7 @@ class Policy(Part):
     waivers: Annotated[Waivers | None, Field(exclude_if=lambda part: part is None)] = None
     evidence: Annotated[Retention | None, Field(exclude_if=lambda part: part is None)] = None
     guard: Annotated[Guard, Field(exclude_if=lambda part: part == Guard())] = Guard()
+    notify: Annotated[tuple[Notify, ...], Field(exclude_if=lambda part: part == ())] = ()
     rollout: Rollout
     renewal: Renewal
     playbook: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1)]]
