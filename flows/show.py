@@ -263,8 +263,7 @@ def _findings(found: Findings) -> dict[str, Any]:
 
 
 def _people(signers: AllowedSigners, space: str) -> list[str]:
-    today = moment(now())
-    return [name for line in signers.lines if line.allows(line.key, space, today) for name in line.names]
+    return list(signers.people(space, moment(now())))
 
 
 def titled(title: str, *header: str) -> Table:

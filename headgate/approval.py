@@ -132,7 +132,7 @@ def statement(
 
 def objections(
     text: bytes,
-    signature: bytes,
+    signature: bytes | None,
     *,
     signers: AllowedSigners,
     ledger: Ledger,
@@ -143,7 +143,7 @@ def objections(
     """Why a signed statement does not count for `release` at time `at`; nothing if it does.
 
     Args:
-        text: the statement's exact bytes. signature: the SSH signature over them, armored.
+        text: the statement's exact bytes. signature: the SSH signature over them, armored; None for a click.
         signers: who may sign for what. ledger, release: what the statement must speak of.
         at: RFC 3339 time in UTC; validity is judged when the answer is recorded and again when it is used.
         record: the answer as the ledger has it, once it is recorded: it must say what was signed.
@@ -153,33 +153,45 @@ def objections(
     """
     try:
         spoken = Statement.read(text)
-        key = sshsig.verify(text, signature, namespace(spoken.role))
+        key = None if signature is None else sshsig.verify(text, signature, namespace(spoken.role))
     except HeadgateError as error:
         return (str(error),)
-    when = moment(at)
-    named = signers.who(key, namespace(spoken.role), when)
+    when, space = moment(at), namespace(spoken.role)
+    named = signers.people(space, when) if key is None else signers.who(key, space, when)
+    clicked = tuple(_clicked(spoken, release)) if key is None else ()
+    identity = _identity(spoken, named, signers, release, clicked=key is None)
     recorded = () if record is None else _recorded(spoken, key, record)
-    return (*_identity(spoken, named, signers, release), *_subject(spoken, ledger, release, when), *recorded)
+    return (*clicked, *identity, *_subject(spoken, ledger, release, when), *recorded)
 
 
-def _recorded(spoken: Statement, key: PublicKey, record: Approved | Withdrawn) -> Iterator[str]:
+def _clicked(spoken: Statement, release: Release) -> Iterator[str]:
+    if spoken.role not in release.step(ApprovalRequested).clicks:
+        yield f"the answer is not signed, and the policy lets nobody answer as {spoken.role} by a click"
+    if spoken.decision != "approve":
+        yield "a click can only agree; what stops or takes back needs a signature"
+
+
+def _recorded(spoken: Statement, key: PublicKey | None, record: Approved | Withdrawn) -> Iterator[str]:
     said = "withdraw" if isinstance(record, Withdrawn) else "approve"
     decision = "reject" if isinstance(record, Rejected) else said
     for what, got, expected in (
         ("person", record.person, spoken.person),
         ("role", record.role, spoken.role),
         ("decision", decision, spoken.decision),
-        ("key", record.key, key.fingerprint),
+        ("key", record.key, key and key.fingerprint),
     ):
         if got != expected:
             yield f"the ledger's {what} is {got}, but {expected} was signed"
 
 
-def _identity(spoken: Statement, named: tuple[str, ...], signers: AllowedSigners, release: Release) -> Iterator[str]:
+def _identity(
+    spoken: Statement, named: tuple[str, ...], signers: AllowedSigners, release: Release, *, clicked: bool
+) -> Iterator[str]:
     asked = release.step(Requested)
     if spoken.person not in named:
         who = ", ".join(named) or "nobody"
-        yield f"the key may sign as {spoken.role} for {who}, not for {spoken.person}; see allowed_signers"
+        what = "a click speaks" if clicked else "the key may sign"
+        yield f"{what} as {spoken.role} for {who}, not for {spoken.person}; see allowed_signers"
     if same_person(spoken.person, asked.requester, signers):
         yield f"{spoken.person} asked for this release and cannot approve it; another person must"
     if asked.trainer is not None and same_person(spoken.person, asked.trainer, signers):

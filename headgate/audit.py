@@ -229,6 +229,8 @@ def _quorum(walk: Walk, at: Place, record: ApprovalRequested) -> Iterator[Anomal
     latest = moment(at.time) + timedelta(hours=asked.expires_hours)
     if record.roles != dict(asked.roles) or moment(record.expires) > latest:
         yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{asked.roles} until {latest}")
+    if record.clicks != asked.ui_click:
+        yield at.anomaly("other_quorum", f"clicks of {list(record.clicks)}", f"clicks of {list(asked.ui_click)}")
 
 
 def _approval(walk: Walk, at: Place, record: Approved | Withdrawn) -> Iterator[Anomaly]:
@@ -288,7 +290,7 @@ def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anom
 
 
 def _objections(walk: Walk, at: Place, record: Approved | Withdrawn, signers: AllowedSigners) -> tuple[str, ...]:
-    text, signature = walk.get(record.statement), walk.get(record.signature)
+    text, signature = walk.get(record.statement), None if record.signature is None else walk.get(record.signature)
     return objections(text, signature, signers=signers, ledger=at.before, release=at.release, at=at.time, record=record)
 
 

@@ -10,7 +10,7 @@ from headgate.judgement import Judged, Judgement
 from headgate.markdown import escaped, table
 from headgate.policy import Policy
 from headgate.records import Evaluated, Packaged, Registered, Rejected, Requested, Snapshot, Table, Trained
-from headgate.release import Release, Waiver
+from headgate.release import Answer, Release, Waiver
 from headgate.verdict import Verdict, worst_of
 
 _BESIDE = """In the release package, all of it pinned by `manifest.json`; `VERIFY.md` says how to check that.
@@ -118,8 +118,17 @@ def model_card(policy: Policy, release: Release, judged: Judged) -> str:
             f"{verdict_table(judged)}\n",
             f"## By group\n\n{_groups(judged)}\n",
             f"## Limits\n\n{_limits(policy)}\n",
+            *([_clicks(policy)] if policy.approval.ui_click else []),
             f"## Beside this card\n\n{_BESIDE}\n",
         )
+    )
+
+
+def _clicks(policy: Policy) -> str:
+    roles = ", ".join(policy.approval.ui_click)
+    return (
+        f"## Who may agree without a signature\n\n**{escaped(roles)}** may agree by a click in the Prefect UI. Nobody "
+        "signs then: whoever could open the page may have typed the name.\n"
     )
 
 
@@ -189,11 +198,17 @@ def _by_verdict(judged: Judged) -> list[tuple[str, list[str]]]:
     return [(verdict.name, [gate for gate in gates if worst[gate] is verdict]) for verdict in found]
 
 
+def _said(answer: Answer) -> str:
+    if answer.withdrawn is not None:
+        return f"taken back in slot {answer.withdrawn}"
+    said = "no" if isinstance(answer.record, Rejected) else "yes"
+    return f"{said}, by a click" if answer.record.key is None else said
+
+
 def approvals(release: Release) -> str:
     """Who approved, in which role and when, and what became of the release; a section that follows the card."""
     rows = [
-        (a.record.person, a.record.role, "no" if isinstance(a.record, Rejected) else "yes", a.time, a.record.key)
-        for a in release.answers
+        (a.record.person, a.record.role, _said(a), a.time, a.record.key or "nobody signed") for a in release.answers
     ]
     people = (
         table(("person", "role", "agreed", "at", "key"), rows) if rows else "Nobody was asked yet, or nobody answered."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headgate.part import Name, Part, Text
 
@@ -12,6 +13,25 @@ Event = Literal[
     "asked", "reminded", "escalated", "approved", "rejected", "promoted", "halted", "rolled_back", "incident"
 ]
 """The points at which people are told."""
+
+
+class Schedule(Part):
+    """When a release is tried by itself.
+
+    Attributes:
+        cron: minute, hour, day of the month, month, day of the week. timezone: an IANA name.
+        active: whether it runs; a deployment whose schedule is switched off can still be run by hand.
+    """
+
+    cron: Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
+    timezone: Text = "UTC"
+    active: bool = True
+
+    @model_validator(mode="after")
+    def _known_zone(self) -> Schedule:
+        if self.timezone not in available_timezones():
+            raise ValueError(f"'{self.timezone}' is no IANA time zone, such as Europe/Berlin")
+        return self
 
 
 class Escalation(Part):

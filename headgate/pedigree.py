@@ -205,7 +205,7 @@ def _approvals(release: Release) -> Iterator[_Box]:
     for row, answer in enumerate(release.answers, 1):
         said, agreed = answer.record, not isinstance(answer.record, Rejected)
         told = (said.person, "agreed" if agreed else "declined", answer.time[:10])
-        hint = f"{said.person}, {said.key}, slot {answer.seq}"
+        hint = f"{said.person}, {said.key or 'unsigned'}, slot {answer.seq}"
         yield _Box(said.role, told, hint, _COLOUR[Verdict.PASS if agreed else Verdict.FAIL], column=4, row=row - 1)
     asked = release.find(ApprovalRequested) is not None
     owed = {role: f"{n} missing" for role, n in release.missing.items()} if asked else {"approvals": "not asked yet"}

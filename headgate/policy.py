@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, field_serializer, model_validator
 from headgate.canonical import canonical, digest_of
 from headgate.gate import Gate
 from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
-from headgate.oversight import Escalation, Guard, Notify
+from headgate.oversight import Escalation, Guard, Notify, Schedule
 from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
@@ -173,6 +173,8 @@ class Approval(Part):
         expires_hours: when the wait ends. What is not approved then is halted.
         remind_hours: how long after the request those who owe an answer are reminded.
         escalation: who may answer instead of whom, and when.
+        ui_click: roles that may agree by a click in the Prefect UI, without a signature: their names are believed, and
+            the card says so.
     """
 
     roles: Annotated[dict[Name, Annotated[int, Field(ge=1, le=20)]], Field(min_length=1)]
@@ -180,6 +182,7 @@ class Approval(Part):
     # Left out where they are absent, like the parts below.
     remind_hours: Annotated[tuple[float, ...], Field(exclude_if=lambda part: part == ())] = ()
     escalation: Annotated[tuple[Escalation, ...], Field(exclude_if=lambda part: part == ())] = ()
+    ui_click: Annotated[tuple[Name, ...], Field(exclude_if=lambda part: part == ())] = ()
 
     @model_validator(mode="after")
     def _in_time(self) -> Approval:
@@ -189,6 +192,8 @@ class Approval(Part):
         asked = [e.role for e in self.escalation]
         if len(set(asked)) < len(asked) or not set(asked) <= set(self.roles):
             raise ValueError("each of the roles has at most one escalation, and no other role has one")
+        if not set(self.ui_click) <= set(self.roles):
+            raise ValueError(f"ui_click names roles that are not asked: {sorted(set(self.ui_click) - set(self.roles))}")
         if list(self.remind_hours) != sorted(set(self.remind_hours)) or min(self.remind_hours, default=1) <= 0:
             raise ValueError("remind_hours are positive and ascend without repetition")
         return self
@@ -268,6 +273,7 @@ class Policy(Part):
     waivers: Annotated[Waivers | None, Field(exclude_if=lambda part: part is None)] = None
     evidence: Annotated[Retention | None, Field(exclude_if=lambda part: part is None)] = None
     guard: Annotated[Guard, Field(exclude_if=lambda part: part == Guard())] = Guard()
+    schedule: Annotated[Schedule | None, Field(exclude_if=lambda part: part is None)] = None
     notify: Annotated[tuple[Notify, ...], Field(exclude_if=lambda part: part == ())] = ()
     rollout: Rollout
     renewal: Renewal

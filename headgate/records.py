@@ -39,7 +39,7 @@ class Table(Record):
 
 
 class Requested(Record):
-    """A release begins: who asked for what, under which policy, and who trains. Before the first row is read."""
+    """A release begins, before the first row is read: who asked for what, under which policy, who trains, which run."""
 
     requester: str
     folder: str
@@ -52,6 +52,7 @@ class Requested(Record):
     champion: int | None
     scenarios: Digest | None = None
     trainer: str | None = None
+    run: str | None = None
 
 
 class Snapshot(Record):
@@ -122,21 +123,33 @@ class Packaged(Record):
 
 
 class ApprovalRequested(Record):
-    """People are asked: the quorum per role, and until when their approval counts. An empty quorum is none."""
+    """People are asked: the quorum per role, until when it counts, and which roles may agree without a signature."""
 
     roles: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
     expires: Time
+    clicks: tuple[str, ...] = ()
 
 
 class Approved(Record):
-    """A person agreed, in a role, by a signature over the statement's exact bytes."""
+    """A person agreed, in a role, by a signature over the statement's exact bytes.
+
+    Attributes:
+        assurance: `ui-click` where nobody signed: whoever could open the page typed this name.
+    """
 
     role: str
     person: str
-    key: str
+    key: str | None
     statement: Digest
-    signature: Digest
+    signature: Digest | None
     signers: Digest
+    assurance: Literal["ssh", "ui-click"] = "ssh"
+
+    @model_validator(mode="after")
+    def _signed(self) -> Approved:
+        if (self.assurance == "ssh") != (self.key is not None) or (self.key is None) != (self.signature is None):
+            raise ValueError("a key and a signature go together, and a click has neither")
+        return self
 
 
 class Rejected(Approved):
@@ -265,7 +278,7 @@ RECORDS: dict[str, type[Record]] = {
     "approval_withdrawn": Withdrawn,
     "notified": Notified,
 }
-"""The kinds of entry. An entry of another kind was not written by this code, and no state is derived from it."""
+"""The kinds of entry. Of another kind no state is derived."""
 
 KINDS = {record: kind for kind, record in RECORDS.items()}
 

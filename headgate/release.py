@@ -139,7 +139,8 @@ class Release:
         """How many people agreed in a role, or for it; whoever did both, or with one key under two names, is one."""
         roles = {role, self.deputies.get(role, role)}
         given = [a.record for a in self.approvals if a.record.role in roles]
-        return min(len({record.person.casefold() for record in given}), len({record.key for record in given}))
+        keys = {record.key or record.person.casefold() for record in given}
+        return min(len({record.person.casefold() for record in given}), len(keys))
 
     @property
     def speaking(self) -> tuple[str, ...]:

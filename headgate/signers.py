@@ -85,6 +85,11 @@ class AllowedSigners:
         allowed = (line for line in self.lines if line.allows(public_key, namespace, at))
         return tuple(dict.fromkeys(name for line in allowed for name in line.names))
 
+    def people(self, namespace: str, at: datetime) -> tuple[str, ...]:
+        """Everybody who may sign in this namespace at this time, whatever their keys."""
+        allowed = (line for line in self.lines if line.allows(line.key, namespace, at))
+        return tuple(dict.fromkeys(name for line in allowed for name in line.names))
+
     def keys_of(self, principal: str) -> tuple[PublicKey, ...]:
         """All keys of a person, in any namespace and at any time, those of matching patterns included."""
         return tuple(dict.fromkeys(line.key for line in self.lines if _matches(principal, line.principals)))

@@ -9,7 +9,7 @@ The rules of a release, which `advance` enforces one entry at a time:
 4. Nothing is trained on data that did not pass, and nothing is packaged whose gates did not pass: such a release can
    only halt.
 5. People answer only after they were asked and before the promotion begins; one person, and one key, counts once per
-   role.
+   role. Only a role that may click agrees without a signature.
 6. A promotion starts only when every role has its quorum, one at a time per model, from the alias as it stands, which
    is the version that the gates compared with.
 7. A promotion ends in `promoted`, which moves the alias, or in `promotion_undone`, which does not.
@@ -132,7 +132,8 @@ def _answer(release: Release, entry: Entry, record: Approved) -> Release:
     demand(record.role in release.speaking, entry, f"a role among {sorted(release.speaking)}")
     before = [a.record for a in release.answers if a.record.role == record.role and a.withdrawn is None]
     demand(record.person.casefold() not in {a.person.casefold() for a in before}, entry, "one answer per person")
-    demand(record.key not in {a.key for a in before}, entry, "one answer per key")
+    demand(record.key is None or record.key not in {a.key for a in before}, entry, "one answer per key")
+    demand(record.key is not None or record.role in asked.clicks, entry, "a signature, or a role that may click")
     return replace(release, answers=(*release.answers, Answer(entry.seq, entry.time, record)))
 
 

@@ -34,7 +34,7 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Evaluated: lambda x: f"gates {x.verdict.name}{_waivers(x)}; compared with {_version(x.champion)}",
     r.Packaged: lambda x: f"package {_short(x.package)}",
     r.ApprovalRequested: lambda x: f"needs {_quorum(x.roles)} until {x.expires}",
-    r.Approved: lambda x: f"{x.person} agreed as {x.role}, key {x.key[:19]}…",
+    r.Approved: lambda x: f"{x.person} agreed as {x.role}, {f'key {x.key[:19]}…' if x.key else 'by a click, unsigned'}",
     r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
     r.PromotionStarted: lambda x: f"'{x.alias}' is to move from {_version(x.old)} to {_version(x.new)}",
     r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",

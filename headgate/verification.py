@@ -201,22 +201,29 @@ def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None
 def _answers(files: Mapping[str, bytes], release: Release, found: Verified, signers: AllowedSigners | None) -> None:
     names = sorted({name.rpartition(".")[0] for name in files if _ANSWER.fullmatch(name)})
     known = signers or AllowedSigners.parse(files["allowed_signers"].decode())
+    clicks = parse_policy(files["policy.toml"], "of the package").approval.ui_click
     for name in names:
-        text, signature = files.get(f"{name}.txt", b""), files.get(f"{name}.sig", b"")
+        text, signature = files.get(f"{name}.txt", b""), files.get(f"{name}.sig")
         found.anomalies += (
             _of_file("bad_approval", f"{name}: {why}", "a signed approval of this package")
-            for why in _against(text, signature, release, found.package, known)
+            for why in _against(text, signature, release, found.package, known, clicks)
         )
-    found.checked["approvals"] = len(names)
+    # What nobody signed is not counted: anybody could have written it.
+    found.checked["approvals"] = sum(f"{name}.sig" in files for name in names)
 
 
 def _against(
-    text: bytes, signature: bytes, release: Release, package: Digest, signers: AllowedSigners
+    text: bytes,
+    signature: bytes | None,
+    release: Release,
+    package: Digest,
+    signers: AllowedSigners,
+    clicks: tuple[str, ...],
 ) -> Iterator[str]:
     try:
         spoken = Statement.read(text)
-        key = sshsig.verify(text, signature, namespace(spoken.role))
-        if sshsig.rearm(signature).encode() != signature:
+        key = None if signature is None else sshsig.verify(text, signature, namespace(spoken.role))
+        if signature is not None and sshsig.rearm(signature).encode() != signature:
             yield "the signature is armored otherwise than OpenSSH writes it"
     except HeadgateError as error:
         yield str(error)
@@ -224,7 +231,9 @@ def _against(
     asked = release.step(Requested)
     # A package does not say when it was answered: the key must have been valid at the packaging or at the expiry.
     times = (moment(release.opened), moment(spoken.expires))
-    if not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
+    if key is None:
+        yield from _unsigned(spoken, clicks)
+    elif not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
         yield f"allowed_signers does not let this key sign as {spoken.role} for {spoken.person}"
     if same_person(spoken.person, asked.requester, signers):
         yield f"{spoken.person} asked for this release and cannot answer for it"
@@ -236,6 +245,11 @@ def _against(
     ):
         if got != expected:
             yield f"its {what} is {got}, this package's is {expected}"
+
+
+def _unsigned(spoken: Statement, clicks: tuple[str, ...]) -> Iterator[str]:
+    if spoken.role not in clicks or spoken.decision != "approve":
+        yield f"nobody signed it, and the policy lets nobody {spoken.decision} as {spoken.role} by a click"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def _request(policy: Policy) -> ApprovalRequested:
     expires = moment(now()) + timedelta(hours=policy.approval.expires_hours)
     last = policy.rollout.stage[-1]
     roles = {**dict(policy.approval.roles), **{role: policy.approval.roles[role] for role in last.needs}}
-    return ApprovalRequested(roles=roles, expires=expires.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    until = expires.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return ApprovalRequested(roles=roles, expires=until, clicks=policy.approval.ui_click)
 
 
 def answer(
@@ -70,8 +71,11 @@ def answer(
     return person
 
 
-def record_answer(case: Case, text: bytes, signature: bytes) -> None:
+def record_answer(case: Case, text: bytes, signature: bytes | None) -> None:
     """Record a signed statement, wherever it was signed, if it counts.
+
+    Args:
+        signature: None for a click, which counts only where the policy lets it.
 
     Raises:
         BadInput: it does not, with every reason. Nothing is recorded.
@@ -81,11 +85,11 @@ def record_answer(case: Case, text: bytes, signature: bytes) -> None:
     release = fold(case.model, ledger.entries).release(case.release)
     against = objections(text, signature, signers=read_signers(case.folder), ledger=ledger, release=release, at=now())
     if against:
-        raise _refused(release, "a signature that does not count", against)
-    spoken, signature = Statement.read(text), sshsig.rearm(signature).encode()  # kept as OpenSSH writes it
-    record = _record(desk, release, spoken, signature, read_file(case.folder / SIGNERS))
-    desk.write(release.id, record, actor=spoken.person)
-    pack(desk.home.package(release.id), _answer_files(spoken, signature))
+        raise _refused(release, "a signature that does not count" if signature else "no signature", against)
+    spoken, listed = Statement.read(text), read_file(case.folder / SIGNERS)
+    kept = None if signature is None else sshsig.rearm(signature).encode()  # as OpenSSH writes it
+    desk.write(release.id, _record(desk, release, spoken, kept, listed), actor=spoken.person)
+    pack(desk.home.package(release.id), _answer_files(spoken, kept))
 
 
 def new_throwaway_key(path: Path, person: str, role: str) -> str:
@@ -97,19 +101,20 @@ def new_throwaway_key(path: Path, person: str, role: str) -> str:
     return f'{person} namespaces="{namespace(role)}" {sshsig.public_key(key).text}'
 
 
-def _record(desk: Desk, release: Release, spoken: Statement, signature: bytes, listed: bytes) -> Approved | Withdrawn:
-    text = spoken.text()
-    common = {
-        "role": spoken.role,
-        "person": spoken.person,
-        "key": sshsig.verify(text, signature, namespace(spoken.role)).fingerprint,
-        "statement": desk.evidence.put(text),
-        "signature": desk.evidence.put(signature),
-        "signers": desk.evidence.put(listed),
-    }
+def _record(
+    desk: Desk, release: Release, spoken: Statement, signature: bytes | None, listed: bytes
+) -> Approved | Withdrawn:
+    said = {"role": spoken.role, "person": spoken.person, "statement": desk.evidence.put(spoken.text())}
+    said["signers"] = desk.evidence.put(listed)
+    if signature is None:
+        return Approved(**said, key=None, signature=None, assurance="ui-click")
+    said["key"] = sshsig.verify(spoken.text(), signature, namespace(spoken.role)).fingerprint
+    said["signature"] = desk.evidence.put(signature)
     if spoken.decision == "withdraw":
-        return Withdrawn(**common, reason=spoken.reason, answer=_given(release, spoken))
-    return Approved(**common) if spoken.decision == "approve" else Rejected(**common, reason=spoken.reason)
+        return Withdrawn(**said, reason=spoken.reason, answer=_given(release, spoken))
+    if spoken.decision == "reject":
+        return Rejected(**said, assurance="ssh", reason=spoken.reason)
+    return Approved(**said, assurance="ssh")
 
 
 def _given(release: Release, spoken: Statement) -> int:
@@ -121,10 +126,11 @@ def _given(release: Release, spoken: Statement) -> int:
     return given[0]
 
 
-def _answer_files(spoken: Statement, signature: bytes) -> dict[str, bytes]:
+def _answer_files(spoken: Statement, signature: bytes | None) -> dict[str, bytes]:
     kind = "-withdrawn" if spoken.decision == "withdraw" else ""
     name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}") + kind
-    return {f"approvals/{name}.txt": spoken.text(), f"approvals/{name}.sig": signature}
+    signed = {} if signature is None else {f"approvals/{name}.sig": signature}
+    return {f"approvals/{name}.txt": spoken.text(), **signed}
 
 
 def _refused(release: Release, got: str, reasons: Sequence[str]) -> BadInput:

@@ -102,7 +102,7 @@ def _objections(desk: Desk, case: Case, ledger: Ledger, release: Release) -> dic
     return {
         f"{answer.record.person} as {answer.record.role}": objections(
             desk.evidence.get(answer.record.statement),
-            desk.evidence.get(answer.record.signature),
+            None if answer.record.signature is None else desk.evidence.get(answer.record.signature),
             signers=signers,
             ledger=ledger,
             release=release,

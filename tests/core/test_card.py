@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from story_of import (
     ANA,
     BOB,
+    DIGEST,
     POLICY,
     REQUESTER,
     Book,
@@ -308,6 +309,24 @@ def test_the_plot_can_stand_in_a_page_and_beside_it():
 # The ledger in sentences.
 
 
+BESIDE = {
+    "rollback_started": {"alias": "champion", "old": 2, "new": 1, "reason": "complaints"},
+    "rolled_back": {"alias": "champion", "old": 2, "new": 1, "started": 7},
+    "incident": {"alias": "champion", "recorded": 2, "shown": None, "response": "freeze", "why": "deleted"},
+    "incident_closed": {"incident": 9, "alias": "champion", "now": 2, "how": "put back"},
+    "reminded": {"missing": {"risk": 1}},
+    "escalated": {"role": "risk", "to": "board"},
+    "approval_withdrawn": {
+        "answer": 3, "role": "risk", "person": ANA, "key": "k", "reason": "new facts", "statement": DIGEST,
+        "signature": DIGEST, "signers": DIGEST,
+    },
+    "notified": {
+        "about": 3, "event": "asked", "audience": "risk team", "channel": "env:RISK", "template": "plain",
+        "outcome": "failed", "detail": "ConnectionError",
+    },
+}  # fmt: skip
+
+
 def test_every_kind_of_entry_has_a_sentence_of_one_line():
     told = {}
     for entry in STORY.ledger.entries:
@@ -315,6 +334,7 @@ def test_every_kind_of_entry_has_a_sentence_of_one_line():
         told[entry.kind] = sentence(record)
     for entry in told_of_waivers().ledger.entries:
         told.setdefault(entry.kind, sentence(record_of(entry.kind, dict(entry.body))))
+    told |= {kind: sentence(record_of(kind, body)) for kind, body in BESIDE.items()}
     assert set(RECORDS) - set(told) == {"promotion_undone"}
     assert all(text.isprintable() and text for text in told.values())
     assert len(set(told.values())) == len(told)
