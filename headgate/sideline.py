@@ -102,7 +102,8 @@ def _taken_back(answer: Answer, record: Withdrawn, entry: Entry) -> Answer:
 
 
 def _note(state: State, entry: Entry, record: Notified) -> State:
-    demand(0 <= record.about < entry.seq, entry, "a notification about an earlier entry")
+    known = entry.release is None and 0 <= record.about < entry.seq
+    demand(known, entry, "an entry of no release, about an earlier one")
     return state
 
 
