@@ -110,31 +110,6 @@ def test_a_rejection_halts_with_its_reason(toy: Toy) -> None:
     assert live(toy) is None
 
 
-def test_whoever_asked_cannot_approve_and_a_key_of_another_role_does_not_count(toy: Toy) -> None:
-    from flows.release import release
-
-    ended = release(
-        folder=str(toy.folder), home=str(toy.home), requester="ANA@toy.example", return_state=True, resume=None
-    )
-    name = str(ended.message)
-    with pytest.raises(BadInput, match="asked for this release"):
-        answer(case(toy, name), role="risk", key=toy.keys["risk"])
-    with pytest.raises(BadInput, match="allowed_signers"):
-        answer(case(toy, name), role="risk", key=toy.keys["product"])
-    assert kinds(toy) == STREET
-
-
-def test_a_key_that_was_revoked_after_it_signed_does_not_promote(toy: Toy) -> None:
-    name = run(toy)
-    approve_all(toy, name)
-    signers = toy.folder / "allowed_signers"
-    signers.write_text("".join(line for line in signers.read_text().splitlines(True) if "ana@" not in line))
-    run(toy, resume=name)
-    assert desk(toy).release(name).stage == "approved"
-    assert "promotion_started" not in kinds(toy)
-    assert live(toy) is None
-
-
 def test_a_release_whose_champion_was_replaced_meanwhile_is_refused(toy: Toy) -> None:
     slow = run(toy)
     promoted(toy, training=str(better(toy)))
@@ -145,16 +120,6 @@ def test_a_release_whose_champion_was_replaced_meanwhile_is_refused(toy: Toy) ->
     assert "release again, against the current champion" in reason
     assert live(toy) == 2
     assert sound(toy)
-
-
-def test_an_alias_that_somebody_moved_is_refused_and_named(toy: Toy) -> None:
-    promoted(toy)
-    second = run(toy, training=str(better(toy)))
-    approve_all(toy, second)
-    client(desk(toy).home).set_registered_model_alias(toy.name, "champion", "2")
-    run(toy, resume=second)
-    assert desk(toy).release(second).stage == "approved", "not promoted on top of a stranger's move"
-    assert [a.name for a in audit_all(toy.home)[toy.name].anomalies] == ["moved_alias"]
 
 
 QUICK = {("before", "registered"), ("after", "promotion_started"), ("before", "promoted")}
