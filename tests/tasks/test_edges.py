@@ -1,4 +1,4 @@
-"""The edges of the servers, with their own locks: only the pipeline's account moves an alias, and no secret is shown."""
+"""The edges of the servers, with their own locks: the pipeline alone moves an alias, and no secret is shown."""
 
 from __future__ import annotations
 
