@@ -203,7 +203,7 @@ def test_two_histories_are_never_consistent() -> None:
 
 
 def test_nothing_is_the_beginning_of_everything() -> None:
-    assert EMPTY == KNOWN[0]
+    assert KNOWN[0] == EMPTY
     assert all(consistent(0, EMPTY, size, KNOWN[size], ()) for size in range(MOST + 1))
     assert not consistent(0, KNOWN[1], 5, KNOWN[5], ())
     assert not consistent(0, EMPTY, 0, KNOWN[1], ())
