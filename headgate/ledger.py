@@ -14,14 +14,16 @@ outside witnesses contradict.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
-from headgate import merkle
+from headgate.anomaly import Anomaly, Due
 from headgate.canonical import digest_of
 from headgate.entry import Entry, genesis, moment, seal, unseal
 from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
+from headgate.merkle import Proof
+from headgate.roll import First, Roll
 from headgate.signing import Signer, Verifier
 from headgate.store import Store
 
@@ -32,50 +34,44 @@ _SLOT = re.compile(r"([0-9]{9})\.json")
 _REASKED = 1000
 
 
-@dataclass(frozen=True)
-class Anomaly:
-    """One thing that is wrong, with its smallest witness: the slot, what is there and what should be.
-
-    Names: ``missing_slot``, ``unreadable``, ``wrong_model``, ``wrong_slot``, ``broken_chain``, ``wrong_key``,
-    ``bad_signature``, ``time_backwards``, ``repeated_nonce``.
-    """
-
-    name: str
-    slot: int
-    got: str
-    expected: str
-
-    def __str__(self) -> str:  # what a reader of a log sees
-        return f"slot {self.slot}: {self.name}: got {self.got}; expected {self.expected}"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ledger:
-    """A verified ledger, or a prefix of one.
+    """A verified ledger, or a prefix of one. It is a value, and growing it costs one entry.
 
     Attributes:
         model: whose ledger.
-        entries: the entries, by slot.
-        stored: their bytes as stored, by slot: the leaves of the Merkle tree.
+        roll: what it shares with other sizes of it.
+        size: the number of its entries, which is the number of the next slot.
     """
 
     model: str
-    entries: tuple[Entry, ...] = ()
-    stored: tuple[bytes, ...] = ()
+    roll: Roll = field(default_factory=Roll)
+    size: int = 0
 
     @property
-    def size(self) -> int:
-        """The number of entries, which is the number of the next slot."""
-        return len(self.entries)
+    def entries(self) -> Sequence[Entry]:
+        """The entries, by slot."""
+        return First(self.roll.entries, self.size)
+
+    @property
+    def stored(self) -> Sequence[bytes]:
+        """Their bytes as stored, by slot: the leaves of the Merkle tree."""
+        return First(self.roll.stored, self.size)
 
     @property
     def head(self) -> str:
         """The digest of the last entry's stored bytes; of an empty ledger, the model's `genesis`."""
-        return digest_of(self.stored[-1]) if self.stored else genesis(self.model)
+        return digest_of(self.stored[-1]) if self.size else genesis(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ledger) and (self.model, self.stored) == (other.model, other.stored)
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.head))
 
     def root(self) -> str:
         """The Merkle root over all entries."""
-        return merkle.root(self.stored)
+        return self.roll.tree().root(self.size)
 
     def root_at(self, size: int) -> str:
         """The Merkle root when the ledger had this size.
@@ -83,9 +79,55 @@ class Ledger:
         Raises:
             BadInput: it never had.
         """
+        return self.at(size).root()
+
+    def at(self, size: int) -> Ledger:
+        """The ledger when it had this size.
+
+        Raises:
+            BadInput: it never had.
+        """
         if not 0 <= size <= self.size:
             raise _unfit(self, f"the size {size}", f"a size from 0 to {self.size}", "fetch the whole ledger")
-        return merkle.root(self.stored[:size])
+        return Ledger(self.model, self.roll, size)
+
+    def inclusion(self, slot: int) -> Proof:
+        """The Merkle proof that the entry of a slot is in it.
+
+        Raises:
+            BadInput: it has no such slot.
+        """
+        if not 0 <= slot < self.size:
+            raise _unfit(self, f"the slot {slot}", f"a slot below {self.size}", "see `headgate status`")
+        return self.roll.tree().inclusion(slot, self.size)
+
+    def consistency(self, old: int) -> Proof:
+        """The Merkle proof that it continues what it was at an older size.
+
+        Raises:
+            BadInput: it never had that size.
+        """
+        return self.roll.tree().consistency(self.at(old).size, self.size)
+
+    def grown(self, entry: Entry, data: bytes) -> Ledger:
+        """The ledger with an entry more, which must be one that can follow."""
+        return Ledger(self.model, self.roll.grown(self.size, entry, data), self.size + 1)
+
+    def followed(self, data: bytes, verifier: Verifier) -> Ledger:
+        """The ledger with the stored bytes of the next slot, verified as `read` would.
+
+        Raises:
+            Tampered: something is wrong with them.
+        """
+        due = Due(self.model, self.size, verifier.key_id, self.head, self.entries[-1] if self.size else None)
+        try:
+            entry, signed = unseal(data, verifier)
+        except Tampered as error:
+            raise _broken(self.model, [Anomaly("unreadable", self.size, error.got, error.expected)]) from error
+        anomalies = list(due.faults(entry, signed, self.roll.first_use(entry.nonce, self.size)))
+        if anomalies:
+            raise _broken(self.model, anomalies)
+        return self.grown(entry, data)
 
     def preview(  # the fields of an entry
         self, signer: Signer, *, kind: str, actor: str, body: object, release: str | None, time: str, nonce: str
@@ -134,7 +176,7 @@ def append(  # noqa: PLR0913  # the fields of an entry
     # A store may report a loss for a write of ours that it retried: what is there decides.
     if not store.put(name, data) and (found := store.get(name)) != data:
         raise _taken(name, found)
-    return Ledger(ledger.model, (*ledger.entries, entry), (*ledger.stored, data))
+    return ledger.grown(entry, data)
 
 
 def read(store: Store, model: str, verifier: Verifier) -> Ledger:
@@ -172,9 +214,9 @@ def examined(slots: Mapping[int, bytes], model: str, verifier: Verifier) -> tupl
         model: the model's name.
         verifier: the pipeline's public key.
     """
-    entries: list[Entry] = []
-    anomalies = tuple(_examine(slots, model, verifier, entries))
-    return Ledger(model, tuple(entries), tuple(slots[slot] for slot in sorted(slots))), anomalies
+    roll = Roll()
+    anomalies = tuple(_examine(slots, model, verifier, roll))
+    return Ledger(model, roll, len(roll.entries)), anomalies
 
 
 def slots(store: Store, model: str) -> dict[int, bytes]:
@@ -200,7 +242,7 @@ def slot_name(model: str, slot: int) -> str:
     return f"ledger/{model}/{slot:09}.json"
 
 
-def _examine(slots: Mapping[int, bytes], model: str, verifier: Verifier, entries: list[Entry]) -> Iterator[Anomaly]:
+def _examine(slots: Mapping[int, bytes], model: str, verifier: Verifier, roll: Roll) -> Iterator[Anomaly]:
     due, last, nonces = 0, None, dict[str, int]()
     for slot in sorted(slots):
         if slot != due:
@@ -210,56 +252,29 @@ def _examine(slots: Mapping[int, bytes], model: str, verifier: Verifier, entries
         except Tampered as error:
             yield Anomaly("unreadable", slot, error.got, error.expected)
         else:
-            yield from _identity(entry, slot, model)
-            yield from _chain(entry, slot, _before(slots, slot, model))
-            yield from _authorship(entry, slot, verifier, signed)
-            yield from _order(entry, slot, last, nonces.setdefault(entry.nonce, slot))
-            entries.append(entry)
+            first = nonces.setdefault(entry.nonce, slot)
+            place = Due(model, slot, verifier.key_id, _before(slots, slot, model), last)
+            yield from place.faults(entry, signed, None if first == slot else first)
+            roll.grown(len(roll.stored), entry, slots[slot])
             last = entry
         due = slot + 1
-
-
-def _identity(entry: Entry, slot: int, model: str) -> Iterator[Anomaly]:
-    if entry.model != model:
-        yield Anomaly("wrong_model", slot, f"an entry of {entry.model}", f"one of {model}")
-    if entry.seq != slot:
-        yield Anomaly("wrong_slot", slot, f"the entry of slot {entry.seq}", f"that of slot {slot}")
 
 
 def _before(slots: Mapping[int, bytes], slot: int, model: str) -> str | None:
     if slot == 0:
         return genesis(model)
-    return digest_of(slots[slot - 1]) if slot - 1 in slots else None
-
-
-def _chain(entry: Entry, slot: int, before: str | None) -> Iterator[Anomaly]:
     # Without a predecessor there is nothing to compare with; that it is missing is reported already.
-    if before is not None and entry.prev != before:
-        yield Anomaly("broken_chain", slot, f"prev {entry.prev}", f"{before}, the digest of what is before it")
-
-
-def _authorship(entry: Entry, slot: int, verifier: Verifier, signed: bool) -> Iterator[Anomaly]:
-    if entry.key != verifier.key_id:
-        yield Anomaly("wrong_key", slot, f"an entry by the key {entry.key}", f"the pipeline's key {verifier.key_id}")
-    elif not signed:
-        yield Anomaly("bad_signature", slot, f"the signature {entry.signature}", "one that fits the entry and its key")
-
-
-def _order(entry: Entry, slot: int, last: Entry | None, first_use: int) -> Iterator[Anomaly]:
-    if last is not None and moment(entry.time) < moment(last.time):
-        yield Anomaly("time_backwards", slot, entry.time, f"a time not before {last.time}")
-    if first_use != slot:
-        yield Anomaly("repeated_nonce", slot, f"the nonce of slot {first_use}", "a nonce of its own")
+    return digest_of(slots[slot - 1]) if slot - 1 in slots else None
 
 
 def _next(ledger: Ledger, signer: Signer, said: Mapping[str, object]) -> tuple[Entry, bytes]:
     entry, data = seal({**said, "model": ledger.model, "seq": ledger.size, "prev": ledger.head}, signer)
-    last = ledger.entries[-1] if ledger.entries else None
+    last = ledger.entries[-1] if ledger.size else None
     if last and entry.key != last.key:
         raise _unfit(ledger, f"the key {entry.key}", f"{last.key}, which signed the ledger so far", "use that key")
     if last and moment(entry.time) < moment(last.time):
         raise _unfit(ledger, entry.time, f"a time not before {last.time}", "set this machine's clock, and try again")
-    if any(entry.nonce == earlier.nonce for earlier in ledger.entries):
+    if ledger.roll.first_use(entry.nonce, ledger.size) is not None:
         raise _unfit(
             ledger, f"the nonce {entry.nonce}, used before", "a new nonce", "it is recorded already, or draw one"
         )

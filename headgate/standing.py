@@ -34,6 +34,7 @@ class State:
         behind: the versions that each alias can go back to, the newest last.
         incidents: those that are open, by their slots.
         restores: of each alias, the times at which an incident about it was closed.
+        makers: the release that registered each version.
     """
 
     model: str
@@ -44,6 +45,7 @@ class State:
     behind: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     incidents: Mapping[int, Incident] = field(default_factory=dict)
     restores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    makers: Mapping[int, str] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
         """The release called `name`.
@@ -62,13 +64,15 @@ class State:
 
     def maker(self, version: int) -> Release | None:
         """The release that registered `version`."""
-        made = (r for r in self.releases.values() if (x := r.find(Registered)) is not None and x.version == version)
-        return next(made, None)
+        return self.releases.get(self.makers.get(version, ""))
 
 
 def with_release(state: State, release: Release) -> State:
     """The state with a release as it stands now."""
-    return replace(state, releases={**state.releases, release.id: release})
+    made = release.find(Registered)
+    new = made is not None and made.version not in state.makers
+    makers = {**state.makers, made.version: release.id} if made and new else state.makers
+    return replace(state, releases={**state.releases, release.id: release}, makers=makers)
 
 
 def demand(holds: bool, entry: Entry, expected: str) -> None:

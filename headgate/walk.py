@@ -55,8 +55,8 @@ class Place:
 
     @property
     def before(self) -> Ledger:
-        """The ledger as it stood before the entry; made on demand, as a walk over n entries would copy n² of them."""
-        return Ledger(self.ledger.model, self.ledger.entries[: self.slot], self.ledger.stored[: self.slot])
+        """The ledger as it stood before the entry."""
+        return self.ledger.at(self.slot)
 
     @property
     def slot(self) -> int:

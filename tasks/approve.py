@@ -19,7 +19,6 @@ from headgate.markdown import escaped
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
-from headgate.state import fold
 from headgate.watch import Withdrawn
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file, read_signers
@@ -60,7 +59,7 @@ def answer(
     """
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    release = fold(case.model, ledger.entries).release(case.release)
+    release = desk.state(ledger).release(case.release)
     if release.stage not in ("waiting", "approved"):
         raise _refused(release, f"a release that is {release.stage}", ["only a waiting release takes answers"])
     private = private_key(key)
@@ -82,7 +81,7 @@ def record_answer(case: Case, text: bytes, signature: bytes | None) -> None:
     """
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    release = fold(case.model, ledger.entries).release(case.release)
+    release = desk.state(ledger).release(case.release)
     against = objections(text, signature, signers=read_signers(case.folder), ledger=ledger, release=release, at=now())
     if against:
         raise _refused(release, "a signature that does not count" if signature else "no signature", against)

@@ -11,7 +11,6 @@ from headgate.errors import HeadgateError
 from headgate.home import Home
 from headgate.ledger import slots
 from headgate.signers import AllowedSigners
-from headgate.state import fold
 from headgate.store import Store
 from tasks.connect import alias_version, client
 from tasks.place import opened, store_of
@@ -65,7 +64,7 @@ def _evidence(place: Store) -> dict[Digest, bytes]:
 
 def _live(desk: Desk) -> dict[str, int | None] | None:
     try:
-        aliases = fold(desk.model, desk.ledger().entries).aliases
+        aliases = desk.state().aliases
     except HeadgateError:
         return None  # the ledger's own anomalies say more
     registry = client(desk.home)

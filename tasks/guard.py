@@ -16,7 +16,6 @@ from headgate.markdown import escaped
 from headgate.patience import overdue
 from headgate.policy import Policy
 from headgate.records import record_of
-from headgate.state import fold
 from headgate.story import sentence
 from tasks.connect import client
 from tasks.move import finish, guarding, hold, look, restore
@@ -106,7 +105,7 @@ def _be_patient(desk: Desk, name: str, policy: Policy) -> None:
     # One record at a time, since each changes what is due; as often as a policy can have something due at once.
     for _ in range(MOST_DUE):
         ledger = desk.ledger()
-        record = overdue(fold(desk.model, ledger.entries).release(name), policy, now())
+        record = overdue(desk.state(ledger).release(name), policy, now())
         if record is None:
             return
         with suppress(SlotTaken):  # somebody answered, or another guard was first: look again

@@ -16,7 +16,7 @@ from headgate.policy import Policy
 from headgate.promotion import Seen, refusals
 from headgate.records import Packaged, PromotionStarted, Registered, Requested
 from headgate.release import Release
-from headgate.state import State, fold
+from headgate.state import State
 from headgate.waiver import still
 from tasks.connect import alias_version, client
 from tasks.load import changed_files, fetch
@@ -53,7 +53,7 @@ def why_not(case: Case) -> tuple[str, ...]:
     """Everything that forbids the promotion now; nothing is moved by asking."""
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    state = fold(case.model, ledger.entries)
+    state = desk.state(ledger)
     return _refusals(desk, client(desk.home), case, desk.policy(state.release(case.release)), ledger, state)
 
 
@@ -61,7 +61,7 @@ def _begin(desk: Desk, registry: MlflowClient, case: Case) -> tuple[str, ...]:
     # A competitor that takes the slot has changed what this decision was made from, so it is made again from the start.
     while True:
         ledger = desk.ledger()
-        state = fold(case.model, ledger.entries)
+        state = desk.state(ledger)
         release = state.release(case.release)
         policy = desk.policy(release)
         if release.stage == "promoting" or _is_live(registry, state, release):

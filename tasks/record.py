@@ -17,15 +17,17 @@ from headgate.canonical import canonical, parse
 from headgate.entry import Digest
 from headgate.errors import BadInput, SlotTaken
 from headgate.evidence import Evidence
+from headgate.following import Following
 from headgate.home import Home
-from headgate.ledger import Ledger, append, read
+from headgate.ledger import Ledger, append
 from headgate.policy import Policy, Retention
 from headgate.policy_file import parse as parse_policy
 from headgate.record import Record
 from headgate.records import KINDS, Requested
 from headgate.release import Release
 from headgate.signing import Signer, Verifier, new_key
-from headgate.state import State, fold
+from headgate.state import State, advance
+from tasks.follow import follow
 from tasks.place import store_of
 
 _TRIES = 8
@@ -84,13 +86,17 @@ class Desk:
         """What verifies the pipeline's signatures."""
         return Verifier(self.signer.public_pem)
 
-    def ledger(self) -> Ledger:
-        """The whole verified ledger of the model; empty if the model has none."""
-        return read(self.store, self.model, self.verifier)
+    @cached_property
+    def _following(self) -> Following:
+        return follow(self.home, self.model, self.verifier)
 
-    def state(self) -> State:
-        """What the ledger says now."""
-        return fold(self.model, self.ledger().entries)
+    def ledger(self) -> Ledger:
+        """The whole verified ledger of the model; empty if the model has none. A process verifies an entry once."""
+        return self._following.ledger(self.store)
+
+    def state(self, ledger: Ledger | None = None) -> State:
+        """What the ledger says now, or what one that was read before says."""
+        return self._following.state(self.ledger() if ledger is None else ledger)
 
     def _retained(self) -> Retention | None:
         """How long evidence must stay: by the policy that is being pinned, else by that of the newest release."""
@@ -129,7 +135,7 @@ class Desk:
         """
         for _ in range(_TRIES):
             ledger = self.ledger()
-            release, record = decision(ledger, fold(self.model, ledger.entries))
+            release, record = decision(ledger, self.state(ledger))
             try:
                 return self.append(ledger, release, record, actor)
             except SlotTaken:
@@ -151,10 +157,12 @@ class Desk:
         at, nonce = now(), secrets.token_hex(16)
         kind, body = KINDS[type(record)], record.model_dump(mode="json")
         planned = ledger.preview(self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce)
-        fold(self.model, (*ledger.entries, planned))
-        return append(
+        advance(self.state(ledger), planned)
+        grown = append(
             self.store, ledger, self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce
         )
+        self._following.wrote(grown)
+        return grown
 
 
 def reopen(home: str, folder: str, release: str) -> Case:

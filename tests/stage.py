@@ -20,6 +20,7 @@ from headgate.finding import DataReport, Finding
 from headgate.records import Validated
 from headgate.serving import ServingProfile
 from headgate.verdict import Verdict
+from tasks import follow
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def keep(toy: Toy) -> None:
 
 
 def restore(toy: Toy) -> None:
+    follow._followed.clear()  # this very process would see that entries were cut off
     kept = toy.home.with_name("kept")
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)

@@ -117,7 +117,7 @@ def test_a_sound_story_has_no_anomaly_and_much_was_checked():
 
 def test_every_beginning_of_a_sound_story_is_sound():
     for size in range(STORY.ledger.size + 1):
-        part = Book(ledger=Ledger(MODEL, STORY.ledger.entries[:size], STORY.ledger.stored[:size]))
+        part = Book(ledger=STORY.ledger.at(size))
         part.evidence = STORY.evidence
         findings = found(part)
         assert (findings.entries, findings.anomalies) == (size, ())
@@ -484,7 +484,7 @@ def test_a_release_that_was_promoted_with_a_waiver_is_sound_and_the_waiver_was_c
 
 def test_every_beginning_of_it_is_sound():
     for size in range(WAIVED.ledger.size + 1):
-        part = Book(FAILING, Ledger(MODEL, WAIVED.ledger.entries[:size], WAIVED.ledger.stored[:size]), WAIVED.evidence)
+        part = Book(FAILING, WAIVED.ledger.at(size), WAIVED.evidence)
         assert found(part).anomalies == ()
 
 
