@@ -134,8 +134,13 @@ def keep(toy: Toy) -> None:
     _copy_database(toy.home / "mlflow" / "mlflow.db", kept / "mlflow.db")
 
 
+def new_process() -> None:
+    """Forget what this process has verified, as one that was just started."""
+    follow._followed.clear()
+
+
 def restore(toy: Toy) -> None:
-    follow._followed.clear()  # this very process would see that entries were cut off
+    new_process()  # this very process would see that entries were cut off
     kept = toy.home.with_name("kept")
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from model_folder import PEOPLE, REQUESTER, better
-from stage import Stage
+from stage import Stage, new_process
 
 from headgate import sshsig
 from headgate.approval import Statement, namespace, statement
@@ -219,6 +219,9 @@ def test_a_ledger_that_is_cut_behind_an_approval_makes_it_void(stage: Stage, ask
     signature = sshsig.sign(stage.toy.keys["product"].read_bytes(), text, "product@headgate").encode()
     slots = sorted((stage.toy.home / "store" / "ledger" / stage.toy.name).glob("*.json"))
     slots[-1].unlink()
+    with pytest.raises(Tampered, match="which was there before"):
+        record_answer(asked, text, signature)
+    new_process()
     with pytest.raises(BadInput, match="ledger root"):
         record_answer(asked, text, signature)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from stage import Stage
+from stage import Stage, new_process
 from test_promote import Killed, anomalies, kill, model_file, of_client, third_version
 
 from headgate.errors import BadInput, Tampered, Unavailable
@@ -269,6 +269,7 @@ def test_a_broken_ledger_is_not_looked_after(twice: Stage) -> None:
     slot.chmod(0o600)
     slot.write_bytes(slot.read_bytes().replace(b"a", b"b", 1))
     set_alias(twice, 1)
+    new_process()
     with pytest.raises(Tampered):
         look(twice)
     assert twice.alias() == 1, "nothing is done by a ledger that cannot be believed"

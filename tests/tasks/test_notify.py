@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from stage import Stage
+from stage import Stage, new_process
 
 from headgate.oversight import Notify
 from headgate.watch import Notified
@@ -137,5 +137,6 @@ def test_where_the_ledger_cannot_be_read_nobody_is_told_and_nothing_is_raised(
     slot = planned.toy.home / "store" / "ledger" / planned.toy.name / "000000003.json"
     slot.chmod(0o600)
     slot.write_bytes(b"{}")
+    new_process()
     assert tell(planned) == 0
     assert "nobody was told about toy" in caplog.text
