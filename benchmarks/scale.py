@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.memory import resident
 from headgate.home import Home
+from headgate.model_signature import sign_model
 from headgate.policy_file import parse
 from headgate.records import Registered, Table
 from tasks import tally
 from tasks.load import file_digest, files_of, snapshot_path
 from tasks.read import Site
+from tasks.record import Desk
 from tasks.stream import BATCH, types_of
 from tasks.tally import Made, Scoring, counted, merged
 
@@ -62,17 +64,19 @@ def pinned(home: Path, n: int) -> Table:
     return Table(origin="made", digest=digest, suffix=".parquet", size=path.stat().st_size, rows=n, columns=names)
 
 
-def made(folder: Path, seed: int) -> Made:
+def made(home: Path, name: str, seed: int) -> Made:
     """A fitted model in a folder of its own, as MLflow would have it."""
     import skops.io
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     table = rows(20_000, seed).to_pandas()
     model = HistGradientBoostingClassifier(max_iter=50, random_state=seed).fit(table[list(FEATURES)], table["label"])
+    folder, desk = home / name, Desk.create(home, "employment")
     folder.mkdir()
     (folder / "model.skops").write_bytes(skops.io.dumps(model))
-    registered = Registered(version=1, run="none", source=folder.as_uri(), files=files_of(folder))
-    return Made(registered, FEATURES)
+    files = files_of(folder)
+    signature = desk.evidence.put(sign_model(desk.signer, name, files))
+    return Made(Registered(version=1, run="none", source=folder.as_uri(), files=files, signature=signature), FEATURES)
 
 
 def scoring(home: Path, n: int) -> Scoring:
@@ -80,7 +84,7 @@ def scoring(home: Path, n: int) -> Scoring:
     path = Site(home, None).folder("employment") / "policy.toml"
     policy = parse(path.read_bytes(), str(path))
     data = policy.data.model_copy(update={"label": "label", "slices": ("sex", "race", ("sex", "race")), "bands": {}})
-    models = (made(home / "candidate", 1), made(home / "champion", 2))
+    models = (made(home, "candidate", 1), made(home, "champion", 2))
     return Scoring(home, policy.model_copy(update={"data": data}), pinned(home, n), models)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from headgate.canonical import canonical, digest_of
 from headgate.entry import Digest
 from headgate.errors import BadInput
-from headgate.records import Evaluated, Requested, Validated
+from headgate.model_signature import SIGNATURE
+from headgate.records import Evaluated, Registered, Requested, Validated
 from headgate.release import Release
 
 MANIFEST = "manifest.json"
@@ -47,6 +48,7 @@ def pinned(release: Release) -> dict[str, Digest]:
         "training-suite.json": asked.training_suite,
         "evaluation-suite.json": asked.evaluation_suite,
         "data-report.json": release.step(Validated).report,
+        SIGNATURE: release.step(Registered).signature,
         "verdicts.json": evaluated.judged,
         "tally.json": evaluated.tally,
     }

@@ -79,12 +79,17 @@ class Trained(Record):
 
 
 class Registered(Record):
-    """The candidate is a version in MLflow's registry; `files` maps each of its files to a digest."""
+    """The candidate is a version in MLflow's registry.
+
+    Attributes:
+        files: the digest of each of its files. signature: the pipeline's under them (`headgate.model_signature`).
+    """
 
     version: int
     run: str
     source: str
     files: dict[str, Digest]
+    signature: Digest
 
 
 class Evaluated(Record):
@@ -300,8 +305,7 @@ def record_of(kind: str, body: dict[str, Any]) -> Record:
 def relied_on(record: Record) -> tuple[Digest, ...]:
     """The digests of the evidence that a record names.
 
-    Rows and registered files are kept elsewhere and checked whenever they are loaded: `Snapshot` and `Registered` name
-    no evidence.
+    Rows and registered files are kept elsewhere and checked whenever they are loaded: `Snapshot` names no evidence.
     """
     hints = get_type_hints(type(record), include_extras=True)
     one = (value for name, value in record if hints[name] in (Digest, Digest | None) and value is not None)

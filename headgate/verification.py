@@ -27,6 +27,7 @@ from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
 from headgate.lineage import LINEAGE, packed
+from headgate.model_signature import SIGNATURE, signed_files
 from headgate.package import FORMAT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, Requested, record_of
@@ -37,6 +38,7 @@ from headgate.signing import Verifier
 from headgate.tally import Tally
 from headgate.walk import Place, Walk
 
+_REGISTERED = "the registered model's files"
 _ANSWER = re.compile(r"approvals/[^/]+\.(txt|sig)")
 
 
@@ -157,7 +159,7 @@ def _release(
             found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
     found.checked["verdicts"] = walk.checked["verdicts"]
     found.anomalies += _attested(walk, listed, release, verifier)
-    found.checked["attestations"] = len(attestation.FILES)
+    found.checked["attestations"] = len(attestation.FILES) + 1
     found.anomalies += _lineage(walk, ledger, listed, release)
     return release
 
@@ -174,7 +176,18 @@ def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifi
         if (told.predicate_type, told.predicate) != (attestation.FILES[name], expected):
             yield _of_file("bad_attestation", f"{name}: another predicate", "what the ledger and the verdicts say")
         if subjects != release.step(Registered).files:
-            yield _of_file("bad_attestation", f"{name}: about other files", "the registered model's files")
+            yield _of_file("bad_attestation", f"{name}: about other files", _REGISTERED)
+    yield from _signed(walk, listed, release, verifier)
+
+
+def _signed(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
+    try:
+        files = signed_files(walk.get(listed.get(SIGNATURE, "")), verifier)
+    except HeadgateError as error:
+        yield _of_file("bad_attestation", f"{SIGNATURE}: {error.got}", error.expected)
+        return
+    if files != release.step(Registered).files:
+        yield _of_file("bad_attestation", f"{SIGNATURE}: about other files", _REGISTERED)
 
 
 def _lineage(walk: Walk, ledger: Ledger, listed: Mapping[str, Digest], release: Release) -> Iterator[Anomaly]:

@@ -23,7 +23,7 @@ from headgate.serving import ServingProfile
 from headgate.state import State
 from tasks.connect import client
 from tasks.keep import keep
-from tasks.load import check_table, fetch, file_digest, open_model, read_table
+from tasks.load import check_table, fetch, file_digest, open_model, proof_of, read_table
 from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns, taught
 from tasks.read import read_policy
 from tasks.record import Desk
@@ -134,9 +134,8 @@ def _released(desk: Desk, release: Release, role: str) -> _Made:
     registered, served = release.step(Registered), release.step(Evaluated).serving
     how = desk.policy(release).train
     client(desk.home)
-    model = open_model(
-        fetch(registered.source), registered.files, trusted=how.trusted_types, unsafe_pickle=how.unsafe_pickle
-    )
+    folder, proof = fetch(registered.source), proof_of(desk, registered)
+    model = open_model(folder, proof, trusted=how.trusted_types, unsafe_pickle=how.unsafe_pickle)
     return _Made(
         told=f"{role}, version {registered.version} of {release.id}",
         version=registered.version,

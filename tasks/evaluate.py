@@ -23,7 +23,7 @@ from headgate.state import State
 from headgate.tally import Tally
 from tasks.challenge import challenge
 from tasks.excuse import record_verdict
-from tasks.load import fetch, frame_of
+from tasks.load import fetch, frame_of, proof_of
 from tasks.predict import features_of, labels_of, predictions
 from tasks.record import Case, Desk
 from tasks.tally import Made, Scoring, opened, tallied
@@ -69,7 +69,8 @@ def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | No
     if asked is None:
         return None
     scenarios = parse(desk.evidence.get(asked), f"of release {release.id}")
-    frame, model = frame_of(desk.home, release.step(Snapshot).evaluation), opened(release.step(Registered), policy)
+    frame = frame_of(desk.home, release.step(Snapshot).evaluation)
+    model = opened(desk, release.step(Registered), policy)
     features, decides = list(release.step(Trained).features), policy.model.task == "binary"
     # A scenario is about a person, whatever this candidate reads of one: what it does not read cannot turn its answer.
     return challenge(
@@ -85,9 +86,12 @@ def _challenged(desk: Desk, release: Release, policy: Policy) -> Challenges | No
 
 def _start_probe(desk: Desk, release: Release, policy: Policy) -> subprocess.Popen[bytes]:
     registered = release.step(Registered)
+    proof = proof_of(desk, registered)
     request = {
         "folder": str(fetch(registered.source)),
-        "registered": registered.model_dump(mode="json"),
+        "files": proof.files,
+        "signature": proof.signature.decode(),
+        "key": proof.key.decode(),
         "home": str(desk.home.root),
         "rows": release.step(Snapshot).evaluation.model_dump(mode="json"),
         "features": release.step(Trained).features,

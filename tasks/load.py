@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,10 @@ from headgate.canonical import digest_of
 from headgate.entry import Digest
 from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
 from headgate.home import Home
-from headgate.records import Table
+from headgate.model_signature import SIGNATURE, UNSIGNED, signed_files
+from headgate.records import Registered, Table
+from headgate.signing import Verifier
+from tasks.record import Desk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +26,36 @@ SUFFIXES = (".csv", ".parquet")
 # Classes that scikit-learn's own estimators consist of and that skops does not know as harmless by itself.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
-# MLflow rewrites this file at every download.
-_UNSTABLE = "registered_model_meta"
+
+@dataclass(frozen=True)
+class Proof:
+    """What a version's files must be, and by whose word: the one thing with which a model is opened.
+
+    Attributes:
+        files: as the ledger has them. signature: the pipeline's, under the same. key: its public key, PEM.
+    """
+
+    files: dict[str, Digest]
+    signature: bytes
+    key: bytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether the pipeline signed exactly these files."""
+        try:
+            return signed_files(self.signature, Verifier(self.key)) == self.files
+        except HeadgateError:
+            return False
+
+
+def proof_of(desk: Desk, registered: Registered) -> Proof:
+    """The proof of a registered version.
+
+    Raises:
+        Tampered: its signature is not what the ledger names.
+        Unavailable: the store cannot be read.
+    """
+    return Proof(registered.files, desk.evidence.get(registered.signature), desk.signer.public_pem)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -106,7 +138,7 @@ def _known(home: Home, table: Table, _stamp: tuple[int, ...] | None) -> Path:
 
 def files_of(folder: Path) -> dict[str, Digest]:
     """The digest of every file of a model folder that MLflow leaves as it is, by relative path."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / _UNSTABLE)
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / UNSIGNED)
     return {p.relative_to(folder).as_posix(): file_digest(p) for p in paths}
 
 
@@ -129,28 +161,31 @@ def fetch(source: str) -> Path:
         ) from error
 
 
-def changed_files(folder: Path, expected: dict[str, Digest]) -> tuple[str, ...]:
-    """The files that are missing, added or changed against what was registered."""
-    found = files_of(folder)
-    return tuple(sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)))
+def changed_files(folder: Path, proof: Proof) -> tuple[str, ...]:
+    """The files that are missing, added or changed against what was registered; `model.sig` if that was not signed."""
+    found, expected = files_of(folder), proof.files
+    changed = {name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)}
+    return tuple(sorted(changed | (set() if proof.sound else {SIGNATURE})))
 
 
-def open_model(folder: Path, expected: dict[str, Digest], *, trusted: Iterable[str], unsafe_pickle: bool) -> Any:
-    """The fitted estimator in a registered model's folder, after every file was verified.
+def open_model(folder: Path, proof: Proof, *, trusted: Iterable[str], unsafe_pickle: bool) -> Any:
+    """The fitted estimator in a registered model's folder, after the signature and every file were verified.
+
+    There is no other way to a registered model: whoever predicts with one comes through here.
 
     A skops file is loaded without executing code, and only classes of our own list and `trusted` are made; the list
     that stands in the file itself is not believed.
 
     Raises:
-        Tampered: a file is not what was registered.
+        Tampered: a file is not what was registered, or the pipeline did not sign it.
         BadInput: the model is a pickle and the policy does not say `unsafe_pickle`, or it holds an unknown class.
     """
-    changed = changed_files(folder, expected)
+    changed = changed_files(folder, proof)
     if changed:
         raise _changed(folder, changed)
-    if "model.skops" in expected:
-        return load_skops(_verified(folder, "model.skops", expected), trusted)
-    return load_pickle(_verified(folder, "model.pkl", expected), unsafe_pickle)
+    if "model.skops" in proof.files:
+        return load_skops(_verified(folder, "model.skops", proof.files), trusted)
+    return load_pickle(_verified(folder, "model.pkl", proof.files), unsafe_pickle)
 
 
 def _verified(folder: Path, name: str, expected: dict[str, Digest]) -> bytes:
@@ -166,7 +201,7 @@ def _changed(folder: Path, names: tuple[str, ...]) -> HeadgateError:
     return Tampered(
         f"model files in {folder}",
         got=f"changes in {', '.join(names)}",
-        expected="the bytes that were registered",
+        expected="the bytes that were registered, signed by the pipeline",
         next_step="do not serve this version; restore the files or release again",
     )
 

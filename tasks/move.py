@@ -15,7 +15,7 @@ from headgate.records import Promoted, PromotionStarted, PromotionUndone, Regist
 from headgate.state import Intention, State
 from headgate.watch import IncidentClosed, RolledBack
 from tasks.connect import alias_version, asking
-from tasks.load import changed_files, fetch
+from tasks.load import changed_files, fetch, proof_of
 from tasks.record import Desk, now
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def look(desk: Desk, registry: MlflowClient, state: State, version: int | None) 
     if not _exists(registry, desk.model, registered.version):
         return Target(exists=False)
     try:
-        return Target(changed=changed_files(fetch(registered.source), registered.files))
+        return Target(changed=changed_files(fetch(registered.source), proof_of(desk, registered)))
     except HeadgateError as error:
         return Target(changed=(f"they could not be read ({error.got})",))
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from headgate.entry import Digest
 from headgate.home import Home
-from headgate.records import Registered, Table
+from headgate.records import Table
 from headgate.serving import ServingProfile
-from tasks.load import frame_of, open_model
+from tasks.load import Proof, frame_of, open_model
 
 _BATCH_ROWS, _MANY_BATCHES = 1000, 15
 _QUICK_MS, _MANY, _FEW = 250.0, 8, 4
@@ -27,12 +28,14 @@ _QUICK_MS, _MANY, _FEW = 250.0, 8, 4
 
 
 class Request(BaseModel):
-    """What to measure: which model, on which rows, how often."""
+    """What to measure: which model, proved by what, on which rows, how often."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path
-    registered: Registered
+    files: dict[str, Digest]
+    signature: str
+    key: str
     home: Path
     rows: Table
     features: tuple[str, ...]
@@ -63,14 +66,14 @@ def profile(request: Request) -> ServingProfile:
         batches_us=tuple(_timed(answer, batch) for _ in range(batches)),
         loads_ms=(first, *(_loaded(request)[0] for _ in range(loads))),
         peak_memory_mib=peak,
-        model_bytes=sum((request.folder / name).stat().st_size for name in request.registered.files),
+        model_bytes=sum((request.folder / name).stat().st_size for name in request.files),
     )
 
 
 def _loaded(request: Request) -> tuple[float, Any]:
-    """The model as serving loads it, every file verified; and the milliseconds that took."""
-    begun, files = time.perf_counter(), request.registered.files
-    model = open_model(request.folder, files, trusted=request.trusted, unsafe_pickle=request.unsafe_pickle)
+    """The model as serving loads it, signature and every file verified; and the milliseconds that took."""
+    begun, proof = time.perf_counter(), Proof(request.files, request.signature.encode(), request.key.encode())
+    model = open_model(request.folder, proof, trusted=request.trusted, unsafe_pickle=request.unsafe_pickle)
     return round((time.perf_counter() - begun) * 1000, 3), model
 
 

@@ -19,7 +19,7 @@ from headgate.release import Release
 from headgate.state import State
 from headgate.waiver import still
 from tasks.connect import alias_version, client
-from tasks.load import changed_files, fetch
+from tasks.load import changed_files, fetch, proof_of
 from tasks.move import finish
 from tasks.read import read_signers
 from tasks.record import Case, Desk, now
@@ -90,7 +90,7 @@ def _refusals(
     registered = release.step(Registered)
     seen = Seen(
         live=alias_version(registry, case.model, policy.alias),
-        changed=changed_files(fetch(registered.source), registered.files),
+        changed=changed_files(fetch(registered.source), proof_of(desk, registered)),
     )
     waivers = _waivers(desk, case, policy, ledger, release)
     return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release), waivers)

@@ -16,6 +16,7 @@ from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.home import Home
 from headgate.markdown import escaped, table
+from headgate.model_signature import SIGNATURE, sign_model
 from headgate.policy import Policy
 from headgate.records import Registered, Requested, Snapshot, Table, Trained
 from headgate.release import Release
@@ -40,9 +41,18 @@ def register(case: Case) -> None:
     registry = client(desk.home)
     with asking(f"registering {release.id}"):
         made = _made_before(desk, registry, release, case.model) or _make(desk, registry, case, release)
-    record = Registered(version=int(made.version), run=made.run_id, source=made.source, files=_files(made))
+        record = _record(desk, registry, made)
     desk.write(case.release, record)
     create_markdown_artifact(key=case.artifact("register"), markdown=_shown(case, record))
+
+
+def _record(desk: Desk, registry: MlflowClient, made: Any) -> Registered:
+    files = _files(made)
+    signature = sign_model(desk.signer, f"{desk.model}/{made.version}", files)
+    # Beside the model, for whoever has it from MLflow; what counts is the evidence that the ledger names.
+    registry.log_text(made.run_id, signature.decode(), SIGNATURE)
+    kept = desk.evidence.put(signature)
+    return Registered(version=int(made.version), run=made.run_id, source=made.source, files=files, signature=kept)
 
 
 def _made_before(desk: Desk, registry: MlflowClient, release: Release, model: str) -> Any:

@@ -26,7 +26,7 @@ from headgate.scheme import Scheme
 from headgate.slices import ALL, MAX_GROUPS, as_tuple, groups_of
 from headgate.tally import Tally, count, merge
 from tasks.connect import client
-from tasks.load import fetch, open_model, verified_once
+from tasks.load import fetch, open_model, proof_of, verified_once
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
 from tasks.record import Desk
 from tasks.steady import steady
@@ -98,18 +98,18 @@ def counted(scoring: Scoring, first: int, last: int) -> Tally:
     """
     path, scheme = _snapshot(scoring), Scheme.of(scoring.policy, len(scoring.models))
     client(Home(scoring.home))  # a process that only counts does not know yet where MLflow is
-    models = [opened(made.registered, scoring.policy) for made in scoring.models]
+    models = [opened(_desk(scoring), made.registered, scoring.policy) for made in scoring.models]
     with steady():
         batches = batches_of(path, scoring.types, _columns(scoring), first, last)
         return _whole(count(scheme, (_batch(scoring, models, frame) for frame in batches)), last - first)
 
 
-def opened(registered: Registered, policy: Policy) -> Any:
+def opened(desk: Desk, registered: Registered, policy: Policy) -> Any:
     """The fitted estimator of a registered version, verified: see `tasks.load.open_model`."""
-    train = policy.train
+    train, proof = policy.train, proof_of(desk, registered)
     with _one_at_a_time:
         folder = fetch(registered.source)
-        return open_model(folder, registered.files, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
+        return open_model(folder, proof, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
 
 
 def merged(a: Tally, b: Tally) -> Tally:

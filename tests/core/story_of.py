@@ -25,6 +25,7 @@ from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Ledger, append
 from headgate.lineage import FACETS, LINEAGE, packed
+from headgate.model_signature import sign_model
 from headgate.package import HISTORY, VERIFY, manifest, pinned
 from headgate.pedigree import PEDIGREE, pedigree
 from headgate.plan import plan
@@ -260,8 +261,11 @@ def trained(book: Book) -> Trained:
     return Trained(estimator=book.put(b"model bytes"), format="skops", features=("age", "sex"), seconds=1.5)
 
 
-def registered(version: int) -> Registered:
-    return Registered(version=version, run=f"run{version}", source=f"models:/m-{version}", files={"MLmodel": DIGEST})
+def registered(book: Book, version: int, **changes: Any) -> Registered:
+    files = {"MLmodel": DIGEST}
+    signature = book.put(sign_model(SIGNER, f"{MODEL}/{version}", files))
+    made = {"version": version, "run": f"run{version}", "source": f"models:/m-{version}", "files": files}
+    return Registered(**{**made, "signature": signature, **changes})
 
 
 def evaluated(book: Book, champion: int | None, *, serving: ServingProfile | None = SERVING) -> Evaluated:
@@ -369,7 +373,7 @@ def take(book: Book, release: str, *, version: int = 1, champion: int | None = N
         "snapshot": snapshot,
         "validated": lambda: validated(book),
         "trained": lambda: trained(book),
-        "registered": lambda: registered(version),
+        "registered": lambda: registered(book, version),
         "evaluated": lambda: evaluated(book, champion),
         "packaged": lambda: packaged(book, release),
         "asked": lambda: asked(book),

@@ -26,6 +26,7 @@ from story_of import (
     approve,
     intention,
     judged_of,
+    registered,
     take,
     waiting,
     whole,
@@ -209,8 +210,7 @@ def versions(each: dict, side: str) -> dict[str, str]:
 
 def test_the_chain_from_rows_to_alias_is_connected_by_full_digests() -> None:
     book = whole()
-    registered = book.release("tiny-2").step(Registered)
-    files = digest_of(canonical(registered.files))
+    files = digest_of(canonical(book.release("tiny-2").step(Registered).files))
     chain = [find(book, job, release=1) for job in ("snapshot", "train", "register", "evaluate", "package", "promote")]
     for before, after in pairwise(chain):
         out, into = versions(before, "outputs"), versions(after, "inputs")
@@ -371,7 +371,7 @@ def test_what_people_write_stays_text_in_the_picture() -> None:
     book.tell("tiny-1", "trained", {
         "estimator": DIGEST, "format": "skops", "features": ["</text><script>"], "seconds": 1.0,
     })  # fmt: skip
-    book.say("tiny-1", Registered(version=1, run="<b>", source="models:/m-</title>&", files={"MLmodel": DIGEST}))
+    book.say("tiny-1", registered(book, 1, run="<b>", source="models:/m-</title>&"))
     svg = drawn(book)
     ET.fromstring(svg)  # noqa: S314 - our own
     assert "<b>" not in svg

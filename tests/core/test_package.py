@@ -26,7 +26,7 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "format": "headgate/package/v1",
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
-    assert len(FILES) == 18
+    assert len(FILES) == 19
 
 
 def test_the_packages_digest_depends_on_every_file_and_name_and_not_on_their_order():
@@ -69,7 +69,7 @@ def test_what_the_ledger_pins_is_in_the_package_byte_for_byte():
     assert FILES["serving.json"] == SERVING.to_bytes()
     assert FILES["policy.toml"] == BOOK.policy_file
     assert {name: digest_of(FILES[name]) for name in named} == named
-    assert len(named) == 7
+    assert len(named) == 8
 
 
 def test_without_a_serving_profile_none_is_pinned():
@@ -117,7 +117,7 @@ def test_the_files_are_checked_by_standard_tools(packed: Path) -> None:
     checked = run(packed, COMMANDS[1])
     assert checked.returncode == 0, checked.stderr
     lines = checked.stdout.splitlines()
-    assert len(lines) == 18
+    assert len(lines) == 19
     assert all(line.endswith(": OK") for line in lines)
     for name in ("card.md", "tally.json", "policy.toml"):
         whole_bytes = (packed / name).read_bytes()

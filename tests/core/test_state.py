@@ -333,9 +333,9 @@ VIOLATIONS: dict[str, Callable[[], Book]] = {
     "2 a halt after the promotion": broken(whole, lambda b: NO),
     "2 an answer after the promotion": broken(lambda: promote(approved_book(), "tiny-1"), yes(CAT, "risk")),
     "2 a second promotion": broken(lambda: promote(approved_book(), "tiny-1"), lambda b: intention(b, "tiny-1")),
-    "3 registered twice": told("registered", lambda b: registered(2)),
+    "3 registered twice": told("registered", lambda b: registered(b, 2)),
     "3 another release's version": broken(
-        lambda: take(waiting(), "tiny-2", until="trained"), lambda b: registered(1), "tiny-2"
+        lambda: take(waiting(), "tiny-2", until="trained"), lambda b: registered(b, 1), "tiny-2"
     ),
     "4 trained on undecided data": broken(refused_by("validated"), trained),
     "4 validated again after a no": broken(refused_by("validated"), validated),
@@ -444,7 +444,7 @@ MAKERS: dict[type, Callable[[Book], Any]] = {
     Snapshot: lambda b: snapshot(),
     Validated: validated,
     Trained: trained,
-    Registered: lambda b: registered(9),
+    Registered: lambda b: registered(b, 9),
     Evaluated: lambda b: evaluated(b, None),
     Packaged: lambda b: Packaged(package=DIGEST),
     ApprovalRequested: asked,
@@ -733,7 +733,10 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         "snapshot": {"training": table, "evaluation": table},
         "validated": {"verdict": verdict, "report": DIGEST},
         "trained": {"estimator": DIGEST, "format": "skops", "features": ["a"], "seconds": 1},
-        "registered": {"version": draw.choice([version, version, version, 1]), "run": "r", "source": "s", "files": {}},
+        "registered": {
+            "version": draw.choice([version, version, version, 1]), "run": "r", "source": "s", "files": {},
+            "signature": DIGEST,
+        },
         "evaluated": {
             "verdict": verdict, "judged": DIGEST, "tally": DIGEST, "serving": None, "champion": champion,
             "waived": [draw.choice([*slots, *slots, 3])] if use else [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from headgate.errors import BadInput, Tampered, Unavailable
+from headgate.model_signature import sign_model
+from headgate.signing import Signer, new_key
 from tasks import load
-from tasks.load import changed_files, fetch, files_of, load_pickle, load_skops, open_model
+from tasks.load import Proof, changed_files, fetch, files_of, load_pickle, load_skops, open_model
 
 X = np.random.default_rng(0).normal(size=(200, 2))
 Y = (X[:, 0] > 0).astype(int)
+SIGNER = Signer(new_key())
 
 
 class Stranger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
@@ -54,8 +58,27 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def proof(files: dict[str, str], signed: dict[str, str] | None = None, signer: Signer = SIGNER) -> Proof:
+    """What a ledger says of some files, and a signature under these or others."""
+    return Proof(files, sign_model(signer, "toy/1", files if signed is None else signed), SIGNER.public_pem)
+
+
 def opened(folder: Path, expected: dict[str, str], unsafe_pickle: bool = False) -> Any:
-    return open_model(folder, expected, trusted=(), unsafe_pickle=unsafe_pickle)
+    return open_model(folder, proof(expected), trusted=(), unsafe_pickle=unsafe_pickle)
+
+
+def test_files_that_the_pipeline_did_not_sign_are_not_opened(folder: Path) -> None:
+    files = files_of(folder)
+    others = {**files, "MLmodel": files["model.skops"]}
+    good = proof(files)
+    broken = replace(good, signature=good.signature.replace(b'"sig":"M', b'"sig":"N'))
+    for odd in (proof(files, others), proof(others, files), proof(files, signer=Signer(new_key())), broken,
+                replace(good, signature=b""), replace(good, key=Signer(new_key()).public_pem),
+                replace(good, key=b"none")):  # fmt: skip
+        assert "model.sig" in changed_files(folder, odd)
+        with pytest.raises(Tampered, match=r"model\.sig"):
+            open_model(folder, odd, trusted=(), unsafe_pickle=True)
+    assert changed_files(folder, good) == ()
 
 
 def test_what_was_registered_opens_and_predicts(folder: Path) -> None:
@@ -81,7 +104,7 @@ def test_what_was_registered_opens_and_predicts(folder: Path) -> None:
 def test_a_changed_folder_is_refused_and_the_file_is_named(folder: Path, harm: Any, named: str) -> None:
     expected = files_of(folder)
     harm(folder)
-    assert ", ".join(changed_files(folder, expected)) == named
+    assert ", ".join(changed_files(folder, proof(expected))) == named
     with pytest.raises(Tampered, match=f"changes in {named};"):
         opened(folder, expected, unsafe_pickle=True)
 
@@ -92,7 +115,7 @@ def test_a_file_that_changes_between_the_comparison_and_the_loading_is_refused(
     expected = files_of(folder)
     real = load.changed_files
 
-    def then_swap(place: Path, registered: dict[str, str]) -> tuple[str, ...]:
+    def then_swap(place: Path, registered: Proof) -> tuple[str, ...]:
         found = real(place, registered)
         (place / "model.skops").write_bytes(skops.io.dumps(LogisticRegression().fit(X, 1 - Y)))
         return found

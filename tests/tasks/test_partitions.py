@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from headgate.batch import Batch
+from headgate.canonical import digest_of
 from headgate.errors import BadInput, HeadgateError, Tampered
 from headgate.home import Home
 from headgate.policy import Policy
@@ -129,8 +130,11 @@ def scoring(
     fitted = {f"m{i}": kind.fit(X, frame["label"]) for i, kind in enumerate(kinds)}
     if linear:
         frame["visits"] = frame["visits"].fillna(0)
-    monkeypatch.setattr(tally, "opened", lambda registered, _: fitted[registered.source])
-    made = [Made(Registered(version=1, run="r", source=name, files={}), FEATURES) for name in fitted]
+    monkeypatch.setattr(tally, "opened", lambda _, registered, __: fitted[registered.source])
+    made = [
+        Made(Registered(version=1, run="r", source=name, files={}, signature=digest_of(b"")), FEATURES)
+        for name in fitted
+    ]
     rows = pinned(home, plain(frame), **how)
     work = Scoring(home, policy, rows, tuple(made[:models]))
     return replace(work, types=types_of(verified_once(Home(home), rows)))
@@ -144,7 +148,7 @@ def at_once(work: Scoring) -> Tally:
     """What one call says of the whole table."""
     path, policy = verified_once(Home(work.home), work.rows), work.policy
     frame = load.read_table(path)
-    models = [tally.opened(made.registered, policy) for made in work.models]
+    models = [tally.opened(None, made.registered, policy) for made in work.models]
     said = [predictions(model, frame[list(FEATURES)], policy) for model in models]
     scores = custom_scores(frame, said, policy)
     batch = Batch(labels_of(frame, policy), said, slice_columns(frame, policy.data), scores)
@@ -283,9 +287,10 @@ def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(tally, "fetch", Path)
     monkeypatch.setattr(tally, "open_model", slow)
-    registered = Registered(version=1, run="r", source="m", files={})
+    monkeypatch.setattr(tally, "proof_of", lambda *_: None)
+    registered = Registered(version=1, run="r", source="m", files={}, signature=digest_of(b""))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: tally.opened(registered, policy), range(4)))
+        list(pool.map(lambda _: tally.opened(None, registered, policy), range(4)))
     assert most == [1, 1, 1, 1]
 
 

@@ -18,7 +18,7 @@ from headgate.serving import ServingProfile
 from tasks import probe as probe_module
 from tasks import warm
 from tasks.evaluate import _answer
-from tasks.load import fetch
+from tasks.load import fetch, proof_of
 
 PROBE = [sys.executable, "-m", "tasks.probe"]
 
@@ -26,9 +26,12 @@ PROBE = [sys.executable, "-m", "tasks.probe"]
 def question(stage: Stage, **changes: Any) -> bytes:
     release = stage.desk.release("toy-1")
     registered = release.step(Registered)
+    proof = proof_of(stage.desk, registered)
     asked = {
         "folder": str(fetch(registered.source)),
-        "registered": registered.model_dump(mode="json"),
+        "files": proof.files,
+        "signature": proof.signature.decode(),
+        "key": proof.key.decode(),
         "home": str(stage.toy.home),
         "rows": release.step(Snapshot).evaluation.model_dump(mode="json"),
         "features": release.step(Trained).features,

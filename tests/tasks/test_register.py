@@ -19,7 +19,7 @@ from stage import Stage, run
 from headgate.errors import BadInput, Tampered, Unavailable
 from headgate.record import Record
 from headgate.records import Registered, Snapshot, Trained
-from tasks.load import changed_files, fetch, load_skops, open_model
+from tasks.load import changed_files, fetch, load_skops, open_model, proof_of
 from tasks.record import Case, Desk
 
 
@@ -81,7 +81,9 @@ def test_the_registered_model_is_the_trained_one(stage: Stage) -> None:
     kept = stage.desk.release(stage.live.release).step(Trained)
     made = record(stage, stage.live)
     ours = load_skops(stage.desk.evidence.get(kept.estimator), ()).predict_proba(frame)
-    theirs = open_model(fetch(made.source), made.files, trusted=(), unsafe_pickle=False).predict_proba(frame)
+    theirs = open_model(fetch(made.source), proof_of(stage.desk, made), trusted=(), unsafe_pickle=False).predict_proba(
+        frame
+    )
     assert (ours == theirs).all()
     assert (mlflow.pyfunc.load_model("models:/toy/1").predict(frame) == ours).all(), "probabilities, not classes"
 
@@ -140,7 +142,7 @@ def test_killed_at_any_point_there_is_one_version_in_the_end(
     assert versions(stage) == [1, 2, 3]
     made = record(stage, case)
     assert made.version == 3
-    assert changed_files(fetch(made.source), made.files) == ()
+    assert changed_files(fetch(made.source), proof_of(stage.desk, made)) == ()
     assert stage.registry.get_run(made.run).info.status == "FINISHED"
     assert stage.kinds(case).count("registered") == 1
 
@@ -235,10 +237,10 @@ def test_a_pickle_is_registered_where_the_policy_says_so_and_opens_only_then(pic
     case = trained(pickling)
     run("register", case)
     made = record(pickling, case)
-    folder = fetch(made.source)
+    folder, proof = fetch(made.source), proof_of(pickling.desk, made)
     assert "model.pkl" in made.files
     assert "cloudpickle==" in (folder / "requirements.txt").read_text()
     with pytest.raises(BadInput, match="a pickle"):
-        open_model(folder, made.files, trusted=(), unsafe_pickle=False)
+        open_model(folder, proof, trusted=(), unsafe_pickle=False)
     frame = pd.read_parquet(pickling.toy.evaluation)[["x1", "x2", "group"]]
-    assert open_model(folder, made.files, trusted=(), unsafe_pickle=True).predict_proba(frame).shape == (1200, 2)
+    assert open_model(folder, proof, trusted=(), unsafe_pickle=True).predict_proba(frame).shape == (1200, 2)
