@@ -83,9 +83,17 @@ class Ledger:
         Raises:
             BadInput: it never had.
         """
+        return self.prefix(size).root()
+
+    def prefix(self, size: int) -> Ledger:
+        """The ledger as it was when it had this size.
+
+        Raises:
+            BadInput: it never had.
+        """
         if not 0 <= size <= self.size:
             raise _unfit(self, f"the size {size}", f"a size from 0 to {self.size}", "fetch the whole ledger")
-        return merkle.root(self.stored[:size])
+        return Ledger(self.model, self.entries[:size], self.stored[:size])
 
     def preview(  # the fields of an entry
         self, signer: Signer, *, kind: str, actor: str, body: object, release: str | None, time: str, nonce: str
