@@ -12,6 +12,7 @@ from prefect.states import Completed, Failed
 from headgate.audit import Findings
 from headgate.markdown import escaped, table
 from tasks.audit import audit_all
+from tasks.reap import sign_on
 
 
 @flow(name="audit", persist_result=False)
@@ -22,6 +23,7 @@ def audit(home: str = ".headgate", model: str | None = None) -> State[None]:
         home: Where Headgate keeps its records (HEADGATE_HOME).
         model: The model's name; empty for all.
     """
+    sign_on(home)
     found = look(Path(home).resolve(), model)
     wrong = sum(len(f.anomalies) for f in found.values())
     if wrong or not found:

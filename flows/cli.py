@@ -13,6 +13,7 @@ from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
 from flows.operate import approvals, guard, history, rollback
 from flows.store import store
+from flows.up import deployments, down, up
 from flows.verify import replay, verify
 from flows.waive import waive
 from headgate import __version__
@@ -49,6 +50,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate demo                     see the whole story on real data
       headgate policy check MODEL       is my policy sound?
       headgate policy calibrate MODEL   are its gates ever wrong? measured on its own rows
+      headgate up                       everything on this machine: schedules, pages, forms
       headgate release MODEL            validate, train, register, evaluate, package, approve, promote
       headgate approve RELEASE ...      sign; the release goes on
       headgate waive MODEL ...          except one gate from its verdict: two people, one reason, one last day
@@ -263,35 +265,7 @@ def schema() -> None:
     click.echo(json.dumps(Policy.model_json_schema(), indent=2))
 
 
-@cli.command()
-@as_json
-@click.pass_obj
-@guarded
-def up(site: Site, as_json: bool) -> None:
-    """Start the local Prefect and MLflow servers in the background, and print their addresses."""
-    from flows.show import show_servers
-    from headgate.home import Home
-    from tasks import serve
-
-    home = Home(site.home)
-    servers = [serve.start(home, name) for name in ("prefect", "mlflow")]
-    show_servers({server.name: serve.wait_for(home, server) for server in servers}, as_json=as_json)
-
-
-@cli.command()
-@as_json
-@click.pass_obj
-@guarded
-def down(site: Site, as_json: bool) -> None:
-    """Stop the servers of this home."""
-    from flows.show import show_servers
-    from headgate.home import Home
-    from tasks import serve
-
-    show_servers({server.name: "stopped" for server in serve.stop(Home(site.home))}, as_json=as_json)
-
-
-for command in (waive, store, verify, replay, rollback, history, guard, approvals):
+for command in (waive, store, verify, replay, rollback, history, guard, approvals, up, down, deployments):
     cli.add_command(command)
 policy.add_command(calibrate)
 

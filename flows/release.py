@@ -7,11 +7,11 @@ from pathlib import Path
 
 from prefect import State, flow
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
 from headgate import records as r
 from headgate.record import Record
 from tasks.approve import approve
+from tasks.ask import asked
 from tasks.emit import emit
 from tasks.evaluate import evaluate
 from tasks.halt import halt
@@ -19,6 +19,7 @@ from tasks.notify import notify
 from tasks.package import package
 from tasks.promote import promote
 from tasks.publish import publish
+from tasks.reap import ending, settle, sign_case, sign_on
 from tasks.record import Case, reopen, standing
 from tasks.register import register
 from tasks.request import request
@@ -65,7 +66,18 @@ def release(
         evaluation: A CSV or Parquet file to evaluate on instead of the policy's.
         resume: The name of a release to continue where it stopped.
     """
-    case = reopen(home, folder, resume) if resume else request(home, folder, requester, training, evaluation)
+    sign_on(home)
+    asking = flow_run.id or None
+    case = reopen(home, folder, resume) if resume else request(home, folder, requester, training, evaluation, asking)
+    sign_case(case)
+    _advance(case)
+    while asked(case):
+        _advance(case)
+    settle(case.home)
+    return ending(standing(case).stage, case.release)
+
+
+def _advance(case: Case) -> None:
     if standing(case).find(r.Evaluated) is None:
         reach(case.home)
     for step, record in STEPS.items():
@@ -74,12 +86,3 @@ def release(
     publish(case)
     emit(case)
     notify(case.home, case.model)
-    return _ending(case)
-
-
-def _ending(case: Case) -> State[None]:
-    # The message is the release's name, for whoever started the run. Red is for what needs a person: the run did its
-    # work, but a release that was stopped must not look like one that went through.
-    stage = standing(case).stage
-    ended = Completed if stage in ("waiting", "promoted") else Failed
-    return ended(name="Refused" if stage == "approved" else stage.capitalize(), message=case.release)

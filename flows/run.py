@@ -23,11 +23,17 @@ def prepare(home: Path) -> None:
     Prefect reads its settings when it is imported, so this comes first. A server that the user has named is used as it
     is.
     """
+    named = os.environ.get("PREFECT_API_URL")
+    if named is None:
+        os.environ.setdefault("PREFECT_HOME", str(Home(home).prefect))
+    point_to(named or f"{serve.start(Home(home), 'prefect').url}/api")
+
+
+def point_to(api: str) -> None:
+    """Point this process, and those that it starts, to a Prefect server's API."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    if "PREFECT_API_URL" not in os.environ:
-        os.environ["PREFECT_API_URL"] = f"{serve.start(Home(home), 'prefect').url}/api"
-        os.environ.setdefault("PREFECT_HOME", str(Home(home).prefect))
+    os.environ["PREFECT_API_URL"] = api
 
 
 def run_release(home: Path, folder: Path, requester: str, **given: str | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -128,6 +129,21 @@ def statement(
         )
     except ValidationError as error:
         raise not_showable(Statement, error) from error
+
+
+def as_asked(ledger: Ledger, release: Release) -> Ledger:
+    """The ledger right after people were asked: a statement over it is the same text whenever it is made.
+
+    Raises:
+        BadInput: nobody was asked yet.
+    """
+    return ledger.at(_request(ledger, release) + 1)
+
+
+def command(spoken: Signed, space: str) -> str:
+    """The shell command that prints a signature of exactly this text; the key's place is for its owner to change."""
+    text = spoken.text().decode()
+    return f"ssh-keygen -Y sign -n {quote(space)} -f ~/.ssh/id_ed25519 <<'STATEMENT'\n{text}STATEMENT"
 
 
 def objections(

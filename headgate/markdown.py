@@ -42,6 +42,17 @@ def escaped(value: object) -> str:
     return f"{text[:at]}\\{text[at:]}"
 
 
+def fenced(text: str) -> str:
+    r"""Text of several lines as it is, to be copied; whatever fences it contains itself.
+
+    >>> fenced("a ``` b")
+    '````text\\na ``` b\\n````'
+    """
+    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; every cell is escaped."""
     lines = [header, ["---"] * len(header)]

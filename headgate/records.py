@@ -1,7 +1,4 @@
-"""What the ledger's entries say: one record per kind, the shapes of all that Headgate ever decided.
-
-A record names by digest everything that it relied on. A new kind of entry is a new class here and a rule in `state`.
-"""
+"""What the ledger's entries say. A record names by digest everything that it relied on; its rule stands in `state`."""
 
 from __future__ import annotations
 

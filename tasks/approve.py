@@ -11,15 +11,16 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment
 
 from headgate import sshsig
 from headgate.approval import Decision, Statement, moment, namespace, objections, statement
 from headgate.errors import BadInput
-from headgate.markdown import escaped
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
 from headgate.watch import Withdrawn
+from tasks.brief import page
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file, read_signers
 from tasks.record import Case, Desk, now
@@ -33,7 +34,8 @@ def approve(case: Case) -> None:
     release = desk.release(case.release)
     policy = desk.policy(release)
     desk.write(case.release, _request(policy))
-    create_markdown_artifact(key=case.artifact("approve"), markdown=_shown(desk.release(case.release)))
+    if not deployment.id:  # else the run is suspended with a form, and shows the page itself
+        create_markdown_artifact(key=case.artifact("approve"), markdown=page(case, form=False))
 
 
 def _request(policy: Policy) -> ApprovalRequested:
@@ -139,12 +141,3 @@ def _refused(release: Release, got: str, reasons: Sequence[str]) -> BadInput:
         expected="a signature that counts",
         next_step=f"see `headgate status {release.id}`",
     )
-
-
-def _shown(release: Release) -> str:
-    asked = release.step(ApprovalRequested)
-    lines = "".join(
-        f"\n- {n} × **{escaped(role)}**: `headgate approve {release.id} --role {role} --key ~/.ssh/id_ed25519`"
-        for role, n in asked.roles.items()
-    )
-    return f"# {escaped(release.id)} waits for approval\n\nUntil {asked.expires}, by signature:\n{lines}\n"

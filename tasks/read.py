@@ -32,6 +32,10 @@ class Site:
         here, bundled = Path("expectations"), Path(__file__).resolve().parent.parent / "expectations"
         return (self.expectations or (here if here.is_dir() else bundled)).resolve() / model
 
+    def folders(self) -> list[Path]:
+        """The folders of all models that have a policy, by name."""
+        return sorted(path.parent for path in self.folder("").glob("*/policy.toml"))
+
 
 def read_policy(folder: Path) -> Policy:
     """The policy in a model's folder.

@@ -18,27 +18,46 @@ from tasks.record import Case, Desk
 
 
 @task(name="request", cache_policy=NO_CACHE)
-def request(home: str, folder: str, requester: str, training: str | None = None, evaluation: str | None = None) -> Case:
-    """Open a release of the model in `folder` and return its case.
+def request(
+    home: str,
+    folder: str,
+    requester: str,
+    training: str | None = None,
+    evaluation: str | None = None,
+    run: str | None = None,
+) -> Case:
+    """Open a release of the model in `folder` and return its case; of a run that opened one before, that one's.
 
     Args:
         home: where the records are kept. requester: who asks; that person cannot approve.
         training, evaluation: tables to use instead of the policy's.
+        run: the id of the Prefect run that asks. It begins again when people have answered, and after a crash.
 
     Raises:
         BadInput: the folder or its policy is not usable. Nothing is recorded then.
     """
     place = Path(folder).resolve()
+    desk = Desk.create(Path(home).resolve(), place.name)
+    name = _opened(desk, run) or _open(desk, place, requester, (training, evaluation), run)
+    return Case(home=desk.home.root, folder=place, model=place.name, release=name)
+
+
+def _opened(desk: Desk, run: str | None) -> str | None:
+    """The release that a run has opened."""
+    if run is None:
+        return None
+    return next((name for name, r in desk.state().releases.items() if r.step(Requested).run == run), None)
+
+
+def _open(desk: Desk, place: Path, requester: str, given: tuple[str | None, str | None], run: str | None) -> str:
     policy = read_policy(place)
-    desk = Desk.create(Path(home).resolve(), policy.model.name)
     desk.pinned = policy
-    body = _requested(desk, place, policy, requester, (training, evaluation))
-    ledger = desk.decide(_opening(policy, body), actor=requester)
-    return Case(home=desk.home.root, folder=place, model=policy.model.name, release=str(ledger.entries[-1].release))
+    body = _requested(desk, place, policy, given, {"requester": requester, "run": run})
+    return str(desk.decide(_opening(policy, body), actor=requester).entries[-1].release)
 
 
 def _requested(
-    desk: Desk, folder: Path, policy: Policy, requester: str, given: tuple[str | None, str | None]
+    desk: Desk, folder: Path, policy: Policy, given: tuple[str | None, str | None], named: dict[str, str | None]
 ) -> Callable[[State], Requested]:
     read_signers(folder)
     pinned = {
@@ -56,9 +75,8 @@ def _requested(
 
     def body(state: State) -> Requested:
         champion = state.aliases.get(policy.alias)
-        named = {"requester": requester, "folder": str(folder)}
-        trainer = policy.train.owner
-        return Requested(champion=champion, scenarios=asked, trainer=trainer, **named, **pinned, **tables)
+        said = {**named, **pinned, **tables, "scenarios": asked, "trainer": policy.train.owner}
+        return Requested.model_validate({"champion": champion, "folder": str(folder), **said})
 
     return body
 

@@ -16,15 +16,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, ConfigDict
 
+from headgate.deployment import POOL
 from headgate.errors import Unavailable
 from headgate.home import Home
 from tasks.connect import tracking_uri
 
-_PREFERRED = {"prefect": 4200, "mlflow": 5000}
-_HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
-_PROGRAM = {"prefect": "prefect.server.api.server:create_app", "mlflow": "mlflow"}
+_PREFERRED = {"prefect": 4200, "mlflow": 5000, "worker": 4280}
+_HEALTH = {"prefect": "/api/health", "mlflow": "/health", "worker": "/health"}
+_PROGRAM = {"prefect": "prefect.server.api.server:create_app", "mlflow": "mlflow", "worker": "worker"}
+NAMES = tuple(_PREFERRED)
+"""What can be started."""
+
 _PATIENCE = 90.0
 
 
@@ -44,7 +49,11 @@ class Server(BaseModel):
 
 
 def start(home: Home, name: str) -> Server:
-    """The running server called `name` ("prefect" or "mlflow"), started if need be; it may not answer yet."""
+    """The running server called `name`, one of `NAMES`, started if need be; it may not answer yet.
+
+    Raises:
+        Unavailable: a worker has no server to ask for work.
+    """
     home.servers.mkdir(parents=True, exist_ok=True)
     with _locked(home.servers / f"{name}.lock"):
         return running(home, name) or _spawn(home, name)
@@ -69,14 +78,14 @@ def wait_for(home: Home, server: Server, patience: float = _PATIENCE) -> str:
     )
 
 
-def stop(home: Home) -> list[Server]:
-    """End all servers of this home, and return those that were running."""
-    found = [server for name in _HEALTH if (server := running(home, name)) is not None]
+def stop(home: Home, *names: str) -> list[Server]:
+    """End these servers of this home, by default all, and return those that were running."""
+    found = [server for name in names or NAMES if (server := running(home, name)) is not None]
     for server in found:
         _signal(server, signal.SIGTERM)
     for server in found:
         _await_end(server)
-    for name in _HEALTH:
+    for name in names or NAMES:
         _note(home, name).unlink(missing_ok=True)
     return found
 
@@ -106,7 +115,7 @@ def running(home: Home, name: str) -> Server | None:
 
 def _spawn(home: Home, name: str) -> Server:
     port = _free_port(_PREFERRED[name])
-    command, extra = (_prefect if name == "prefect" else _mlflow)(home, port)
+    command, extra = {"prefect": _prefect, "mlflow": _mlflow, "worker": _worker}[name](home, port)
     with _log(home, name).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
             command,
@@ -144,6 +153,23 @@ def _mlflow(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
     return [*command, *stores], {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
+def _worker(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
+    prefect = running(home, "prefect")
+    if prefect is None:
+        raise Unavailable("worker", got="no Prefect server", expected="one of this home", next_step="`headgate up`")
+    # The port stands in its name, so that its command line tells it from other workers.
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    settings = {
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_API_URL": f"{prefect.url}/api",
+        "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(port),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "DO_NOT_TRACK": "1",
+    }
+    return [*command, "--with-healthcheck", "--name", f"{POOL} {port}"], settings
+
+
 def _alive(server: Server) -> bool:
     # A process id may have been given to another program since: its command line tells.
     try:
@@ -175,11 +201,26 @@ def _ps(pid: int) -> str:
 
 
 def _answers(server: Server) -> bool:
+    # Whatever else took the port meanwhile may answer as well as ours would.
     try:
+        if not _listens(server):
+            return False
         with urllib.request.urlopen(server.url + _HEALTH[server.name], timeout=2) as response:  # noqa: S310
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, psutil.Error):
         return False
+
+
+def _listens(server: Server) -> bool:
+    """Whether the port is held by this server's process, or by one that it has started."""
+    top = psutil.Process(server.pid)
+    family = (top, *top.children(recursive=True))
+    return any(
+        found.laddr.port == server.port
+        for process in family
+        for found in process.net_connections("inet")
+        if found.status == psutil.CONN_LISTEN
+    )
 
 
 def _free_port(preferred: int) -> int:

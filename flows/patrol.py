@@ -1,0 +1,40 @@
+"""The patrol: the guard's tick as a flow, every minute, over all models of a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+
+from headgate.errors import HeadgateError
+from tasks.guard import guard as look_after
+from tasks.notify import notify
+from tasks.place import models_of
+from tasks.reap import reap, settle, sign_on
+
+
+@flow(name="guard", persist_result=False)
+def guard(home: str = ".headgate") -> State[None]:
+    """Look after all models: see `headgate guard --help`. One model in trouble does not keep the others from it.
+
+    Args:
+        home: Where Headgate keeps its records (HEADGATE_HOME).
+    """
+    sign_on(home)
+    place = Path(home).resolve()
+    troubled = [trouble for model in models_of(place) if (trouble := _patrol(place, model))]
+    reap()
+    settle(place)
+    if troubled:
+        return Failed(message="; ".join(troubled), name="Trouble")
+    return Completed(message="nothing is left to do")
+
+
+def _patrol(home: Path, model: str) -> str | None:
+    try:
+        look_after(str(home), model)
+        notify(home, model)
+    except HeadgateError as error:
+        return str(error)
+    return None

@@ -1,0 +1,70 @@
+"""Brief: gather what people decide on about a release that waits for them."""
+
+from __future__ import annotations
+
+from headgate.approval import moment
+from headgate.brief import brief, signing
+from headgate.judgement import Judged
+from headgate.ledger import Ledger
+from headgate.policy import Policy
+from headgate.records import Evaluated, Registered
+from headgate.release import Release
+from headgate.state import State, fold
+from tasks.connect import tracking_uri
+from tasks.read import read_signers
+from tasks.record import Case, Desk, now
+from tasks.serve import running
+
+
+def page(case: Case, *, form: bool, above: str = "") -> str:
+    """The whole page as Markdown.
+
+    Args:
+        form: whether the run that shows it can be resumed with an answer; else the answer is given in a terminal.
+        above: what comes first, about an answer that was no use.
+    """
+    desk = Desk(case.home, case.model)
+    ledger = desk.ledger()
+    state = fold(case.model, ledger.entries)
+    release = state.release(case.release)
+    judged = Judged.model_validate_json(desk.evidence.get(release.step(Evaluated).judged))
+    return brief(
+        desk.policy(release),
+        release,
+        judged,
+        before=_before(desk, state, release),
+        links=_links(desk, release),
+        commands=commands(case, ledger, release),
+        form=form,
+        above=above,
+    )
+
+
+def commands(case: Case, ledger: Ledger, release: Release) -> str:
+    """What each person who may still agree would sign, and how."""
+    return signing(ledger, release, read_signers(case.folder), moment(now()))
+
+
+def _before(desk: Desk, state: State, release: Release) -> tuple[str, Policy] | None:
+    live = state.aliases.get(desk.policy(release).alias)
+    maker = None if live is None else state.maker(live)
+    return None if maker is None else (maker.id, desk.policy(maker))
+
+
+def _links(desk: Desk, release: Release) -> dict[str, str]:
+    registered = release.step(Registered)
+    found = {"the package, with its card, on the machine that made it": str(desk.home.package(release.id))}
+    place = _mlflow(desk)
+    if place is None:
+        return {**found, "MLflow has no page here; this starts one": "headgate up"}
+    version = f"{place}/#/models/{desk.model}/versions/{registered.version}"
+    card = f"{place}/get-artifact?path=package/card.md&run_uuid={registered.run}"
+    return {f"version {registered.version} in MLflow": version, "the package's card": card, **found}
+
+
+def _mlflow(desk: Desk) -> str | None:
+    place = tracking_uri(desk.home)
+    if place.startswith("http"):
+        return place.rstrip("/")
+    server = running(desk.home, "mlflow")
+    return None if server is None else server.url
