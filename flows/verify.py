@@ -12,7 +12,8 @@ from flows.guard import as_json, guarded
 from headgate.markdown import plain
 
 if TYPE_CHECKING:
-    from headgate.verification import Replay, Verified
+    from headgate.replay import Replay
+    from headgate.verification import Verified
 
 _package = click.argument("package", type=click.Path(path_type=Path, exists=True))
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -50,7 +51,7 @@ def replay(package: Path, as_json: bool) -> int:
 
     The exit code is 1 if one bit differs. A tally holds no rows: replaying needs nobody's data.
     """
-    from headgate.verification import replay as judge_again
+    from headgate.replay import replay as judge_again
     from tasks.pack import unpack
 
     found = judge_again(unpack(package))

@@ -1,25 +1,17 @@
-"""The model card and the verdict page: what a reader sees first. Every number comes from a judgement or a record."""
+"""The verdict page, and what else shows verdicts and answers: every number comes from a judgement or a record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from headgate.entry import Digest
 from headgate.excuse import covers, excused, headline
 from headgate.judgement import Judged, Judgement
 from headgate.markdown import escaped, table
-from headgate.policy import Policy
-from headgate.records import Evaluated, Packaged, Registered, Rejected, Requested, Snapshot, Table, Trained
+from headgate.records import Packaged, Rejected, Requested
 from headgate.release import Answer, Release, Waiver
 from headgate.verdict import Verdict, worst_of
-
-_BESIDE = """In the release package, all of it pinned by `manifest.json`; `VERIFY.md` says how to check that.
-
-- `verdicts.json`: every comparison with its numbers; `verdicts.svg` draws them; `tally.json` is what they rest on.
-- `policy.toml`, `scenarios.toml`: what was demanded, by whom and why; `challenges.md`: what came of each scenario.
-- `data-report.json`: what was checked of the tables; `serving.json`: how fast and large the model is.
-- `gate-calibration.md`: how often these gates are wrong; `weakest-slices.json`: every slice that was searched.
-- `ledger.jsonl`: every decision up to here; `lineage.ndjson`: the same for OpenLineage; `lineage.svg` draws it."""
 
 PICTURE = "verdicts.svg"
 """The file beside the card that draws every comparison."""
@@ -69,15 +61,28 @@ def _excuse(judged: Judged, waiver: Waiver) -> str:
     )
 
 
-def verdict_table(judged: Judged) -> str:
-    """One row per judgement, the worst first, each with its arithmetic; then what was not judged, and why."""
-    rows = [(j.verdict.name, j.gate, j.slice, f"{j.n:,}", j.reason) for j in _worst_first(judged)]
+def verdict_table(judged: Judged, sources: Mapping[Digest, str] = MappingProxyType({})) -> str:
+    """One row per judgement, the worst first, each with its arithmetic; then what was not judged, and why.
+
+    Args:
+        sources: what each piece of evidence is called; if given, each row names its own.
+    """
+    header = ("verdict", "gate", "rows", "n", "arithmetic", *(("evidence",) if sources else ()))
+    rows = [
+        (j.verdict.name, j.gate, j.slice, f"{j.n:,}", j.reason, *((source(j, sources),) if sources else ()))
+        for j in _worst_first(judged)
+    ]
     omitted = "".join(f"\n- {escaped(o.gate)} was not judged: {escaped(o.reason)}" for o in judged.omitted)
     note = (
         f"\n\n{len(judged.judgements)} comparisons. PASS is claimed at one-sided {confidence(judged)} confidence each; "
         f"FAIL is Holm-corrected over {judged.family}.\n{omitted}"
     )
-    return table(("verdict", "gate", "rows", "n", "arithmetic"), rows) + note
+    return table(header, rows) + note
+
+
+def source(j: Judgement, sources: Mapping[Digest, str]) -> str:
+    """The evidence that a judgement's numbers come from, by its name."""
+    return "none" if j.evidence is None else sources.get(j.evidence, j.evidence)
 
 
 def _worst_first(judged: Judged) -> list[Judgement]:
@@ -99,82 +104,6 @@ def demand(j: Judgement) -> str:
     if j.floor is not None and j.ceiling is not None:
         return f"± {j.ceiling:.4g}" if j.floor == -j.ceiling else f"{j.floor:.4g} to {j.ceiling:.4g}"
     return f"≥ {j.floor:.4g}" if j.floor is not None else f"≤ {j.ceiling:.4g}" if j.ceiling is not None else "anything"
-
-
-def model_card(policy: Policy, release: Release, judged: Judged) -> str:
-    """The card of a candidate: for whom it is, what it was made from, and how it was judged."""
-    about = policy.model
-    not_for = "".join(f"\n- {escaped(use)}" for use in about.not_for) or "\n- nothing was excluded by the policy"
-    return "\n".join(
-        (
-            f"{escaped(about.purpose)}\n",
-            f"# {escaped(about.name)}, version {release.step(Registered).version}\n",
-            f"Owner: {escaped(about.owner)}. Tier: {about.tier}. Release: {escaped(release.id)}, "
-            f"asked for by {escaped(release.step(Requested).requester)} at {release.opened}.\n",
-            *([waiver_section(judged, release.waivers)] if release.waivers else []),
-            f"## Not for\n{not_for}\n",
-            f"## Made from\n\n{_origin(policy, release)}\n",
-            f"## Judged: {escaped(headline(judged, release.waivers))}\n\n{picture(PICTURE)}\n",
-            f"{verdict_table(judged)}\n",
-            f"## By group\n\n{_groups(judged)}\n",
-            f"## Limits\n\n{_limits(policy)}\n",
-            *([_clicks(policy)] if policy.approval.ui_click else []),
-            f"## Beside this card\n\n{_BESIDE}\n",
-        )
-    )
-
-
-def _clicks(policy: Policy) -> str:
-    roles = ", ".join(policy.approval.ui_click)
-    return (
-        f"## Who may agree without a signature\n\n**{escaped(roles)}** may agree by a click in the Prefect UI. Nobody "
-        "signs then: whoever could open the page may have typed the name.\n"
-    )
-
-
-def _origin(policy: Policy, release: Release) -> str:
-    rows = release.step(Snapshot)
-    trained = release.step(Trained)
-    facts = [
-        ("estimator", policy.train.estimator or policy.train.entrypoint, trained.estimator),
-        ("features", ", ".join(trained.features), ""),
-        ("training rows", _rows(rows.training), rows.training.digest),
-        ("evaluation rows", _rows(rows.evaluation), rows.evaluation.digest),
-        ("policy", policy.model.name, release.step(Requested).policy),
-        ("tally of predictions", "holds no row", release.step(Evaluated).tally),
-    ]
-    # The digests in a list of their own: in the table they would push everything else off the page.
-    digests = "".join(f"\n- {what}: `{digest}`" for what, _, digest in facts if digest)
-    return f"{table(('what', 'value'), [fact[:2] for fact in facts])}\n\nTheir digests:\n{digests}"
-
-
-def _rows(rows: Table) -> str:
-    return f"{rows.rows:,} from {rows.origin.rpartition('/')[2]}"
-
-
-def _groups(judged: Judged) -> str:
-    groups = [j for j in judged.judgements if j.slice != "all" and j.form != "scenarios"]
-    return table(("group", "metric", "compared", "value", "one-sided bounds", "n"), map(_group_row, groups))
-
-
-def _group_row(j: Judgement) -> tuple[object, ...]:
-    return (j.slice, j.metric, j.form, _number(j.value, "not measurable"), _bounds(j), f"{j.n:,}")
-
-
-def _bounds(j: Judgement) -> str:
-    return "none" if j.value is None else f"{_number(j.lower, 'unbounded')} to {_number(j.upper, 'unbounded')}"
-
-
-def _number(value: float | None, without: str) -> str:
-    return without if value is None else f"{value:.4g}"
-
-
-def _limits(policy: Policy) -> str:
-    return (
-        f"Measured on held-out rows of the named evaluation table only. A row counts as positive if its score is at "
-        f"least {policy.threshold}. Groups under {policy.data.min_slice_rows} rows are not decided. Certified for "
-        f"{policy.renewal.certify_days} days; the policy is due for review by {policy.renewal.review_by}."
-    )
 
 
 def tags(release: Release, judged: Judged | None) -> dict[str, str]:

@@ -17,8 +17,10 @@ from headgate.demands import (
     parts_of_the_task,
     sensible,
 )
-from headgate.policy import SITUATIONS, Approval, Data, Rollout, Waivers
+from headgate.metrics import RESOURCES
+from headgate.policy import SITUATIONS, About, Approval, Custom, Data, Rollout, Score, Waivers, known_metrics
 from headgate.slices import as_tuple
+from headgate.stewardship import Impact, Monitoring
 
 _Playbook = Mapping[str, tuple[str, ...]]
 
@@ -80,6 +82,43 @@ def _situations(playbook: _Playbook) -> Iterator[str]:
             yield f"playbook.{situation}: Field required (got nothing); say what happens next when this happens"
 
 
+def _assessed(model: About, impact: Impact | None) -> Iterator[str]:
+    if model.tier == "high" and impact is None:
+        yield "impact: Field required (got nothing); a model of tier 'high' is not released without an assessment"
+
+
+def _guarded(gates: Gates, impact: Impact | None) -> Iterator[str]:
+    labels = sorted(gate.label for gate in gates)
+    for index, harm in enumerate(impact.harm if impact else ()):
+        if harm.gate is not None and harm.gate not in labels:
+            yield f"impact.harm[{index}].gate: '{harm.gate}' is not the label of a gate; expected one of {labels}"
+
+
+def _watchable(
+    monitoring: Monitoring | None,
+    playbook: _Playbook,
+    model: About,
+    data: Data,
+    score: Score | None,
+    metric: tuple[Custom, ...],
+) -> Iterator[str]:
+    checks = monitoring.check if monitoring else ()
+    known = known_metrics(model, data, score, metric).keys() - set(RESOURCES)
+    for name, times in Counter(check.name for check in checks).items():
+        if times > 1:
+            yield f"monitoring.check: {times} checks are called '{name}'; expected distinct names"
+    for index, check in enumerate(checks):
+        where = f"monitoring.check[{index}]"
+        if check.playbook not in playbook:
+            yield f"{where}.playbook: '{check.playbook}' is not one of {sorted(playbook)}"
+        if check.watches == "performance" and not set(check.of) <= known:
+            yield f"{where}.of: {sorted(set(check.of) - known)} are no metrics of the task; expected {sorted(known)}"
+        if not {frozenset(as_tuple(piece)) for piece in check.slices or ()} <= {
+            frozenset(as_tuple(piece)) for piece in data.slices
+        }:
+            yield f"{where}.slices: not all of {check.slices} are in data.slices"
+
+
 _MEASURED = ("gate", "model", "data", "score", "metric")
 
 _CHECKS: tuple[tuple[Callable[..., Iterator[str]], tuple[str, ...]], ...] = (
@@ -97,5 +136,8 @@ _CHECKS: tuple[tuple[Callable[..., Iterator[str]], tuple[str, ...]], ...] = (
     (_needs, ("rollout", "approval")),
     (_waivable, ("gate", "waivers")),
     (_situations, ("playbook",)),
+    (_assessed, ("model", "impact")),
+    (_guarded, ("gate", "impact")),
+    (_watchable, ("monitoring", "playbook", "model", "data", "score", "metric")),
 )
 """What must not contradict, and the tables that each check looks at."""

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from headgate.canonical import canonical, digest_of
 from headgate.entry import Digest
 from headgate.errors import BadInput
+from headgate.materials import SOFTWARE_BILL
 from headgate.model_signature import SIGNATURE
-from headgate.records import Evaluated, Registered, Requested, Validated
+from headgate.records import Evaluated, Registered, Requested, Trained, Validated
 from headgate.release import Release
 
 MANIFEST = "manifest.json"
 FORMAT = "headgate/package/v1"
+
+VERIFY_PAGE = "VERIFY.md"
 
 HISTORY = "ledger.jsonl"
 """The stored entries up to the packaging, one per line."""
@@ -48,6 +51,7 @@ def pinned(release: Release) -> dict[str, Digest]:
         "training-suite.json": asked.training_suite,
         "evaluation-suite.json": asked.evaluation_suite,
         "data-report.json": release.step(Validated).report,
+        SOFTWARE_BILL: release.step(Trained).environment,
         SIGNATURE: release.step(Registered).signature,
         "verdicts.json": evaluated.judged,
         "tally.json": evaluated.tally,
@@ -90,14 +94,34 @@ An approval `approvals/ROLE-PERSON.txt` is verified by OpenSSH with `allowed_sig
     ssh-keygen -Y verify -f allowed_signers -I PERSON -n ROLE@headgate \\
         -s approvals/ROLE-PERSON.sig < approvals/ROLE-PERSON.txt
 
-`gates.sigstore.json` and `summary.sigstore.json` are the pipeline's attestations about the registered model's files,
-for tools that know in-toto. With a file of the model beside it:
+`model.sig` is the pipeline's signature under the model's files, in OpenSSF's form. With the model's folder, as
+`mlflow artifacts download` gives it:
+
+    model_signing verify key --signature model.sig --public_key pipeline.pub FOLDER
+
+`gates.sigstore.json` and `summary.sigstore.json` are its attestations about the same files, for tools that know
+in-toto. With a file of the model beside it:
 
     cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
         --type https://in-toto.io/attestation/test-result/v0.1 model.skops
 
+Without any of these tools, `openssl` verifies each of the three (this must say OK; compare `pipeline.pub` with one that
+you have from elsewhere):
+
+    at=$(mktemp -d) && python3 -c "import base64, json, sys; e = json.load(open(sys.argv[1]))['dsseEnvelope']; \\
+    kind, said = e['payloadType'].encode(), base64.b64decode(e['payload']); place = sys.argv[2]; \\
+    open(place + '/said', 'wb').write(b'DSSEv1 %d %b %d %b' % (len(kind), kind, len(said), said)); \\
+    open(place + '/sig', 'wb').write(base64.b64decode(e['signatures'][0]['sig']))" model.sig "$at" &&
+    openssl dgst -sha256 -verify pipeline.pub -signature "$at/sig" "$at/said"
+
 `ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
-SHA-256 of the line before it (without its newline). `pipeline.pub` is the key that signed them.
+SHA-256 of the line before it (without its newline), which this must call True:
+
+    python3 -c "import hashlib, json; lines = open('ledger.jsonl', 'rb').read().splitlines(); \\
+    print(all(json.loads(b)['prev'] == 'sha256:' + hashlib.sha256(a).hexdigest() for a, b in zip(lines, lines[1:])))"
+
+With Headgate, `headgate verify` does most of this, judges the gates again, and makes every document again from the
+evidence beside it: a card that says something else than the evidence is named.
 
 What this does not show: that the rows were true, that the policy was wise, or what happened after the last approval.
 """

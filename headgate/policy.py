@@ -18,6 +18,7 @@ from headgate.gate import Gate
 from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
 from headgate.oversight import Escalation, Guard, Notify, Schedule
 from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
+from headgate.stewardship import Datasheet, Impact, Incidents, Monitoring
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
 """The halts that a playbook must have an answer to."""
@@ -29,6 +30,7 @@ class About(Part):
     Attributes:
         task: binary (a score in [0, 1] of the label 1), multiclass (a score per class), regression (a number) or scored
             (any number per row that a function of the policy makes).
+        licence: of the model, as Hugging Face spells it (`apache-2.0`, `other`).
     """
 
     name: Name
@@ -37,6 +39,7 @@ class About(Part):
     tier: Literal["low", "medium", "high"]
     purpose: Text
     not_for: tuple[Text, ...] = ()
+    licence: Annotated[Text | None, Field(exclude_if=lambda part: part is None)] = None
 
 
 class Band(Part):
@@ -275,6 +278,10 @@ class Policy(Part):
     guard: Annotated[Guard, Field(exclude_if=lambda part: part == Guard())] = Guard()
     schedule: Annotated[Schedule | None, Field(exclude_if=lambda part: part is None)] = None
     notify: Annotated[tuple[Notify, ...], Field(exclude_if=lambda part: part == ())] = ()
+    datasheet: Annotated[Datasheet, Field(exclude_if=lambda part: part == {})] = Field(default={})
+    impact: Annotated[Impact | None, Field(exclude_if=lambda part: part is None)] = None
+    monitoring: Annotated[Monitoring | None, Field(exclude_if=lambda part: part is None)] = None
+    incidents: Annotated[Incidents | None, Field(exclude_if=lambda part: part is None)] = None
     rollout: Rollout
     renewal: Renewal
     playbook: dict[Name, Annotated[tuple[Text, ...], Field(min_length=1)]]

@@ -47,11 +47,12 @@ def _shape(tables: dict[str, Any]) -> tuple[Policy | None, list[str]]:
 
 
 def _with_date(tables: dict[str, Any]) -> dict[str, Any]:
-    # In JSON a date is a string. Of the policy's fields one is a date; elsewhere a date must stay something else than
+    # In JSON a date is a string. Two of the policy's fields are dates; elsewhere a date must stay something else than
     # the text that is wanted.
-    renewal = tables.get("renewal")
-    if isinstance(renewal, dict) and type(renewal.get("review_by")) is date:
-        return {**tables, "renewal": {**renewal, "review_by": renewal["review_by"].isoformat()}}
+    for name, key in (("renewal", "review_by"), ("impact", "assessed_on")):
+        table = tables.get(name)
+        if isinstance(table, dict) and type(table.get(key)) is date:
+            tables = {**tables, name: {**table, key: table[key].isoformat()}}
     return tables
 
 
@@ -68,7 +69,7 @@ def _sound_tables(tables: dict[str, Any]) -> dict[str, Any]:
     sound = {name: field.default for name, field in fields if name not in tables and not field.is_required()}
     for name, kind in get_type_hints(Policy, include_extras=True).items():
         try:
-            sound[name] = TypeAdapter(kind).validate_json(as_json(tables[name]))
+            sound[name] = TypeAdapter(kind).validate_json(as_json(_with_date(tables)[name]))
         except (KeyError, ValidationError):
             continue
     return sound

@@ -67,9 +67,14 @@ class Validated(Record):
 
 
 class Trained(Record):
-    """A candidate is fitted: its serialised bytes, the format, and the features it reads, in order."""
+    """A candidate is fitted: its serialised bytes, the format, and the features it reads, in order.
+
+    Attributes:
+        environment: the software that was there (a bill of materials, see `headgate.materials`).
+    """
 
     estimator: Digest
+    environment: Digest
     format: Literal["skops", "cloudpickle"]
     features: tuple[str, ...]
     seconds: float

@@ -1,10 +1,10 @@
 """Verification: one release package, checked by itself: no store, no MLflow, no network.
 
 It believes nothing that the package lets it recompute: the manifest's digests, the ledger's chain and signatures up to
-the packaging, the rules of a release, what the ledger says the package must hold, both verdicts, the lineage, and the
-signatures under the approvals. What it cannot see is what `headgate.audit` cannot see, and everything after the
-packaging but the approvals; and it takes the pipeline's key and the signers from the package unless it is given them as
-known elsewhere.
+the packaging, the rules of a release, what the ledger says the package must hold, both verdicts, the lineage, every
+document, and the signatures under the approvals. What it cannot see is what `headgate.audit` cannot see, and everything
+after the packaging but the approvals; and it takes the pipeline's key and the signers from the package unless it is
+given them as known elsewhere.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from pydantic import BaseModel, ConfigDict
 from headgate import attestation, sshsig
 from headgate.approval import Statement, namespace, same_person
 from headgate.audit import recomputed, states
-from headgate.canonical import canonical, digest_of, parse
-from headgate.challenge import Challenges
+from headgate.canonical import digest_of, parse
+from headgate.dossier import crosswalks, documents
 from headgate.entry import Digest, moment
-from headgate.errors import HeadgateError, Tampered
-from headgate.judge import judge
+from headgate.errors import HeadgateError
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
 from headgate.lineage import LINEAGE, packed
@@ -32,10 +31,8 @@ from headgate.package import FORMAT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, Requested, record_of
 from headgate.release import Release
-from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
-from headgate.tally import Tally
 from headgate.walk import Place, Walk
 
 _REGISTERED = "the registered model's files"
@@ -57,8 +54,8 @@ class Verified:
         package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
         checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
         anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
-            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_lineage``, ``bad_approval``; slot -1
-            where it is about a file.
+            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_lineage``, ``bad_document``,
+            ``bad_approval``; slot -1 where it is about a file.
     """
 
     package: Digest
@@ -161,6 +158,7 @@ def _release(
     found.anomalies += _attested(walk, listed, release, verifier)
     found.checked["attestations"] = len(attestation.FILES) + 1
     found.anomalies += _lineage(walk, ledger, listed, release)
+    found.anomalies += _documents(walk, listed, release, found)
     return release
 
 
@@ -203,6 +201,19 @@ def _lineage(walk: Walk, ledger: Ledger, listed: Mapping[str, Digest], release: 
         lines = zip(told.split(b"\n"), again.split(b"\n"), strict=False)
         line = next(number for number, (said, right) in enumerate(lines, 1) if said != right)
         yield _of_file("bad_lineage", f"{LINEAGE}: line {line} says something else", expected)
+
+
+def _documents(walk: Walk, listed: Mapping[str, Digest], release: Release, found: Verified) -> Iterator[Anomaly]:
+    """The documents that are not what the evidence in the package makes again."""
+    try:
+        again = documents(walk.policy(release), release, walk.get) | crosswalks(listed)
+    except Exception as error:  # whatever forged evidence causes is a finding
+        yield _of_file("bad_document", f"{type(error).__name__}: {error}", "documents that can be made again")
+        return
+    found.checked["documents"] = len(again)
+    for name, data in again.items():
+        if listed.get(name) != digest_of(data):
+            yield _of_file("bad_document", f"{name} with {listed.get(name)}", f"{digest_of(data)}, made again")
 
 
 def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None:
@@ -263,45 +274,6 @@ def _against(
 def _unsigned(spoken: Statement, clicks: tuple[str, ...]) -> Iterator[str]:
     if spoken.role not in clicks or spoken.decision != "approve":
         yield f"nobody signed it, and the policy lets nobody {spoken.decision} as {spoken.role} by a click"
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Verdicts computed again, and whether they are the stored ones to the bit."""
-
-    judged: Judged
-    stored: Digest
-    again: Digest
-
-    @property
-    def same(self) -> bool:
-        """Whether every byte is the same."""
-        return self.stored == self.again
-
-
-def replay(files: Mapping[str, bytes]) -> Replay:
-    """Judge a package's tally under its policy again.
-
-    Raises:
-        Tampered: a file that this needs is missing or is none.
-    """
-    policy = parse_policy(_needed(files, "policy.toml"), "of the package")
-    tally, stored = Tally.from_bytes(_needed(files, "tally.json")), _needed(files, "verdicts.json")
-    serving, challenges = files.get("serving.json"), files.get("challenges.json")
-    judged = judge(
-        policy,
-        tally,
-        None if serving is None else ServingProfile.from_bytes(serving),
-        has_champion=tally.has_champion,
-        challenges=None if challenges is None else Challenges.from_bytes(challenges),
-    )
-    return Replay(judged, digest_of(stored), digest_of(canonical(judged.model_dump(mode="json"))))
-
-
-def _needed(files: Mapping[str, bytes], name: str) -> bytes:
-    if name not in files:
-        raise Tampered("release package", got=f"no {name}", expected=name, next_step="get the whole package again")
-    return files[name]
 
 
 def _of_file(name: str, got: str, expected: str) -> Anomaly:

@@ -142,8 +142,8 @@ def section(found: Weaknesses) -> str:
     return (
         f"\n## Weakest slices (exploratory)\n\nEach slice was compared with the rest of the rows. "
         f"{len(found.significant)} of {found.searched} comparisons show a weakness after Holm's correction over all of "
-        f"them.{skipped} The lower bounds hold together at {100 * (1 - found.alpha):.6g}%. This says where to look; it "
-        f"is no verdict.\n\n{said}\n"
+        f"them.{skipped} The lower bounds hold together at {100 * (1 - found.alpha):.6g}%. Computed from "
+        f"`{found.tally}`. This says where to look; it is no verdict.\n\n{said}\n"
     )
 
 

@@ -14,11 +14,12 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
 from headgate.canonical import digest_of
-from headgate.card import PICTURE, approvals, model_card, picture, tags
+from headgate.card import PICTURE, approvals, picture, tags
 from headgate.estimate import Estimate, survey
 from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.metrics import RESOURCES
+from headgate.model_card import model_card
 from headgate.pedigree import PEDIGREE, image, pedigree
 from headgate.pedigree import picture as picture_of_lineage
 from headgate.quality import metrics_of

@@ -14,6 +14,7 @@ from headgate.errors import BadInput, HeadgateError
 from headgate.markdown import table
 from headgate.policy import Policy, Train
 from headgate.records import Snapshot, Trained
+from tasks.inventory import inventory
 from tasks.load import frame_of, load_skops
 from tasks.predict import features_of, named, predictions, taught
 from tasks.record import Case, Desk
@@ -37,7 +38,8 @@ def train(case: Case) -> None:
     model = fit(policy, frame[list(features)], taught(frame, policy))
     seconds = round(time.perf_counter() - begun, 3)
     data, spelling = _bytes_of(model, policy.train)
-    record = Trained(estimator=desk.evidence.put(data), format=spelling, features=features, seconds=seconds)
+    kept = {"estimator": desk.evidence.put(data), "environment": desk.evidence.put(inventory())}
+    record = Trained(**kept, format=spelling, features=features, seconds=seconds)
     desk.write(case.release, record)
     create_markdown_artifact(key=case.artifact("train"), markdown=_shown(policy, record, len(frame)))
 

@@ -17,17 +17,17 @@ from tallies import binary
 from headgate import sshsig
 from headgate.approval import Statement, namespace, statement
 from headgate.attestation import attestations
+from headgate.calibration import not_measured
 from headgate.canonical import canonical, digest_of
-from headgate.card import model_card
+from headgate.dossier import crosswalks, documents
 from headgate.finding import DataReport, Finding
-from headgate.forest import forest
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Ledger, append
 from headgate.lineage import FACETS, LINEAGE, packed
+from headgate.materials import software_bill
 from headgate.model_signature import sign_model
-from headgate.package import HISTORY, VERIFY, manifest, pinned
-from headgate.pedigree import PEDIGREE, pedigree
+from headgate.package import HISTORY, manifest, pinned
 from headgate.plan import plan
 from headgate.policy_file import parse
 from headgate.record import Record
@@ -230,6 +230,7 @@ def tallied(*, champion: bool, seed: int = 1, rows: int = 400) -> Tally:
 
 SERVING = ServingProfile(latencies_us=tuple(range(5_000, 5_400)), loads_ms=(3.0,), peak_memory_mib=200.0)
 DIGEST = digest_of(b"anything")
+ENVIRONMENT = software_bill([("scikit-learn", "1.9.1"), ("numpy", "2.4.0")], "3.11.2")
 
 
 def requested(book: Book, champion: int | None) -> Requested:
@@ -258,7 +259,8 @@ def validated(book: Book, verdict: Verdict = Verdict.PASS) -> Validated:
 
 
 def trained(book: Book) -> Trained:
-    return Trained(estimator=book.put(b"model bytes"), format="skops", features=("age", "sex"), seconds=1.5)
+    kept = {"estimator": book.put(b"model bytes"), "environment": book.put(ENVIRONMENT)}
+    return Trained(**kept, format="skops", features=("age", "sex"), seconds=1.5)
 
 
 def registered(book: Book, version: int, **changes: Any) -> Registered:
@@ -287,19 +289,18 @@ def judged_of(book: Book, release: str) -> Judged:
 def files_of(book: Book, release: str) -> dict[str, bytes]:
     """The files of a release's package."""
     policy, stands, judged = parse(book.policy_file, "of the story"), book.release(release), judged_of(book, release)
-    return {
+    files = {
         **{name: book.evidence[digest] for name, digest in pinned(stands).items()},
-        "card.md": model_card(policy, stands, judged).encode(),
-        "verdicts.svg": forest(judged, title=release).encode(),
+        **documents(policy, stands, book.evidence.__getitem__),
         LINEAGE: packed(book.ledger, book.evidence.__getitem__, release),
         FACETS: SCHEMAS.read_bytes(),
-        PEDIGREE: pedigree(MODEL, stands, judged).encode(),
         "allowed_signers": SIGNERS.encode(),
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
         **attestations(SIGNER, stands, judged),
         "pipeline.pub": SIGNER.public_pem,
-        "VERIFY.md": VERIFY.encode(),
+        "gate-calibration.md": not_measured().encode(),
     }
+    return {**files, **crosswalks({name: digest_of(data) for name, data in files.items()})}
 
 
 def packaged(book: Book, release: str) -> Packaged:

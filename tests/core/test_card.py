@@ -34,7 +34,6 @@ from headgate.card import (
     PICTURE,
     approvals,
     confidence,
-    model_card,
     picture,
     tags,
     verdict_page,
@@ -43,6 +42,7 @@ from headgate.card import (
 from headgate.forest import forest, image
 from headgate.judgement import Judged, Judgement, Omission
 from headgate.markdown import escaped
+from headgate.model_card import model_card
 from headgate.package import pinned
 from headgate.policy_file import parse
 from headgate.records import RECORDS, Evaluated, Halted, Packaged, Rejected, Requested, record_of
@@ -84,7 +84,7 @@ def test_the_card_has_every_gate_with_its_verdict_slice_n_and_arithmetic():
     shown = cells(CARD)
     assert len(JUDGED.judgements) == 5
     for j in JUDGED.judgements:
-        assert [j.gate, j.slice, f"{j.n:,}", j.reason] in [row[1:] for row in shown]
+        assert [j.gate, j.slice, f"{j.n:,}", j.reason] in [row[1:5] for row in shown]
     assert {gate.label for gate in POLICY_.gate} <= {row[1] for row in shown if len(row) > 1}
 
 
@@ -99,19 +99,20 @@ def test_the_card_has_every_group_with_its_bounds():
 
 def test_scenarios_are_no_groups_and_the_card_names_what_lies_beside_it():
     page = model_card(POLICY_, RELEASE, judged(judgement(slice="twin", form="scenarios"), judgement(slice="sex=f")))
-    groups = page[page.index("## By group") : page.index("## Limits")]
+    groups = page[page.index("### Results by group") : page.index("## Environmental")]
     assert [row[0] for row in cells(groups)] == ["group", "sex=f"]
-    beside = set(re.findall(r"`([a-z-]+\.[a-z]+)`", page[page.index("## Beside") :]))
-    assert {name for name in pinned(RELEASE) if not name.endswith("suite.json")} <= beside
+    beside = set(re.findall(r"`([a-z-]+\.[a-z]+)`", page[page.index("## More Information") :]))
+    assert {name for name in pinned(RELEASE) if not name.endswith(("suite.json", "cdx.json"))} <= beside
     assert PICTURE in beside
 
 
 def test_the_card_says_who_what_and_from_what():
     assert CARD.startswith("Shows how a release goes.\n"), "lists of versions show the first line"
     for part in (
-        "# tiny, version 2", "Owner: modellers. Tier: low.", f"asked for by {REQUESTER}", "## Not for",
+        "# tiny, version 2", "| owner | modellers |", "| tier | low |", f"| asked for by | {REQUESTER}",
+        "### Out-of-Scope Use",
         RELEASE.step(Requested).policy, RELEASE.step(Evaluated).tally, "LogisticRegression", "age, sex",
-        "400 from x.csv", "at least 0.5", "Groups under 30 rows", "90 days", "2027-06-01", "## Judged: PASS",
+        "400 from x.csv", "at least 0.5", "Groups under 30 rows", "90 days", "2027-06-01", "## Evaluation: PASS",
     ):  # fmt: skip
         assert part in CARD.replace("\\_", "_"), part
 
@@ -151,9 +152,9 @@ def test_what_is_unknown_is_said_and_not_shown_as_a_number():
         judgement(slice="c", value=0.0004, lower=0.0001, upper=0.0008),
     ]
     shown = cells(model_card(POLICY_, RELEASE, judged(*each)))
-    assert ["a", "roc_auc", "limit", "not measurable", "none", "400"] in shown
-    assert ["b", "roc_auc", "limit", "0.7", "unbounded to 0.75", "400"] in shown
-    assert ["c", "roc_auc", "limit", "0.0004", "0.0001 to 0.0008", "400"] in shown
+    assert ["a", "roc_auc", "limit", "not measurable", "none", "400", "none"] in shown
+    assert ["b", "roc_auc", "limit", "0.7", "unbounded to 0.75", "400", "none"] in shown
+    assert ["c", "roc_auc", "limit", "0.0004", "0.0001 to 0.0008", "400", "none"] in shown
 
 
 def test_nothing_from_data_or_people_is_markup():
@@ -360,7 +361,7 @@ def test_a_failed_release_has_a_card_too():
     book = take(Book(), "tiny-1", until="registered")
     book.say("tiny-1", evaluated(book, None, serving=None))
     page = model_card(POLICY_, book.release("tiny-1"), judged_of(book, "tiny-1"))
-    assert "## Judged: ERROR" in page
+    assert "## Evaluation: ERROR" in page
     assert any(row[0].endswith("ERROR") and row[1] == "latency-p99-ms" and row[3] == "0" for row in cells(page))
 
 
@@ -377,9 +378,9 @@ def test_a_card_says_at_the_top_what_was_waived_by_whom_why_and_until_when():
     book = excused_book()
     found = judged_of(book, "tiny-1")
     page = model_card(parse(FAILING, "of the story"), book.release("tiny-1"), found)
-    assert page.index("## Waivers") < page.index("## Not for") < page.index("## Judged")
-    assert "## Judged: PASS with 1 waiver (roc-auc: FAIL)" in page
-    above = page[: page.index("## Not for")]
+    assert page.index("## Waivers") < page.index("## Uses") < page.index("## Evaluation")
+    assert "## Evaluation: PASS with 1 waiver (roc-auc: FAIL)" in page
+    above = page[: page.index("## Uses")]
     (failed,) = [j for j in found.judgements if j.verdict is not Verdict.PASS]
     for part in (escaped(failed.reason), ANA, BOB, "the new extract comes in autumn", "2026-08-30", "FAIL", "slot 0"):
         assert part in above, part

@@ -369,7 +369,8 @@ def test_the_picture_shows_who_answered_and_where_the_alias_went() -> None:
 def test_what_people_write_stays_text_in_the_picture() -> None:
     book = take(Book(), "tiny-1", until="validated")
     book.tell("tiny-1", "trained", {
-        "estimator": DIGEST, "format": "skops", "features": ["</text><script>"], "seconds": 1.0,
+        "estimator": DIGEST, "environment": DIGEST, "format": "skops", "features": ["</text><script>"],
+        "seconds": 1.0,
     })  # fmt: skip
     book.say("tiny-1", registered(book, 1, run="<b>", source="models:/m-</title>&"))
     svg = drawn(book)

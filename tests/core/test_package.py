@@ -15,6 +15,7 @@ from headgate.entry import genesis
 from headgate.errors import BadInput
 from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned, unlike
 from headgate.records import Packaged
+from headgate.signing import Signer, new_key
 
 BOOK = take(Book(), "tiny-1", until="evaluated")
 FILES = files_of(BOOK, "tiny-1")
@@ -26,7 +27,14 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "format": "headgate/package/v1",
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
-    assert len(FILES) == 19
+    assert set(FILES) == {
+        "VERIFY.md", "allowed_signers", "card.md", "crosswalk.json", "crosswalk.md", "data-report.json", "datasheet.md",
+        "evaluation-suite.json", "gate-calibration.md", "gates.sigstore.json", "impact-assessment.md",
+        "incident-plan.json", "ledger.jsonl", "lineage-facets.json", "lineage.ndjson", "lineage.svg", "mlbom.cdx.json",
+        "model.sig", "monitoring-plan.json", "pipeline.pub", "policy.toml", "sbom.cdx.json", "serving.json",
+        "summary.md", "summary.sigstore.json", "tally.json", "training-suite.json", "verdicts.json", "verdicts.svg",
+        "weakest-slices.json",
+    }  # fmt: skip
 
 
 def test_the_packages_digest_depends_on_every_file_and_name_and_not_on_their_order():
@@ -69,7 +77,7 @@ def test_what_the_ledger_pins_is_in_the_package_byte_for_byte():
     assert FILES["serving.json"] == SERVING.to_bytes()
     assert FILES["policy.toml"] == BOOK.policy_file
     assert {name: digest_of(FILES[name]) for name in named} == named
-    assert len(named) == 8
+    assert len(named) == 9
 
 
 def test_without_a_serving_profile_none_is_pinned():
@@ -117,7 +125,7 @@ def test_the_files_are_checked_by_standard_tools(packed: Path) -> None:
     checked = run(packed, COMMANDS[1])
     assert checked.returncode == 0, checked.stderr
     lines = checked.stdout.splitlines()
-    assert len(lines) == 19
+    assert len(lines) == len(FILES)
     assert all(line.endswith(": OK") for line in lines)
     for name in ("card.md", "tally.json", "policy.toml"):
         whole_bytes = (packed / name).read_bytes()
@@ -142,6 +150,32 @@ def test_the_approvals_are_verified_by_openssh(packed: Path) -> None:
     assert verify(ANA, "risk") != 0
     text.write_bytes(signed)
     assert verify(ANA, "risk") == 0
+
+
+@pytest.mark.parametrize("name", ["model.sig", "gates.sigstore.json", "summary.sigstore.json"])
+def test_openssl_verifies_every_attestation_and_refuses_another_key(packed: Path, name: str) -> None:
+    command = COMMANDS[5].replace("model.sig", name)
+    done = run(packed, command)
+    assert (done.returncode, done.stdout.strip()) == (0, "Verified OK"), done.stderr
+    key = (packed / "pipeline.pub").read_bytes()
+    (packed / "pipeline.pub").write_bytes(Signer(new_key()).public_pem)
+    refused = run(packed, command)
+    (packed / "pipeline.pub").write_bytes(key)
+    assert refused.returncode != 0
+
+
+def test_the_chain_is_checked_as_the_page_says(packed: Path) -> None:
+    assert run(packed, COMMANDS[6]).stdout.strip() == "True"
+    path = packed / HISTORY
+    lines = path.read_bytes()
+    path.write_bytes(lines.replace(b'"slot', b'"slit', 1).replace(b"risk", b"rusk", 1).replace(b"tiny-1", b"tiny-9", 1))
+    assert run(packed, COMMANDS[6]).stdout.strip() == "False"
+    path.write_bytes(lines)
+
+
+def test_the_page_names_a_command_for_every_signed_file() -> None:
+    assert [c.split()[0] for c in COMMANDS[:5]] == ["sha256sum", "python3", "ssh-keygen", "model_signing", "cosign"]
+    assert len(COMMANDS) == 7
 
 
 def test_the_history_is_chained_line_by_line(packed: Path) -> None:

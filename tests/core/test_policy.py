@@ -232,7 +232,13 @@ def test_wrong_values_are_refused_with_their_place(path, value):
 
 def every_table() -> list[str]:
     def tables(value: Any, path: str) -> Iterator[str]:
-        if isinstance(value, dict) and path not in ("data.bands", "train.params", "approval.roles", "playbook"):
+        if isinstance(value, dict) and path not in (
+            "data.bands",
+            "train.params",
+            "approval.roles",
+            "playbook",
+            "datasheet",
+        ):
             yield path
             for key, part in value.items():
                 yield from tables(part, f"{path}.{key}" if path else key)
@@ -249,6 +255,39 @@ def test_unknown_keys_are_refused_in_every_table():
     for table in tables:
         (said,) = problems(put(document(), f"{table}.surprise".lstrip("."), 1))
         assert "surprise: Extra inputs are not permitted (got 1)" in said
+
+
+def test_a_question_that_no_datasheet_asks_is_refused():
+    (said,) = problems(put(document(), "datasheet.surprise", "x"))
+    assert said.startswith("datasheet.surprise: Input should be 'purpose', ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("impact.harm.0.gate", "none-such", "impact.harm[0].gate: 'none-such' is not the label of a gate"),
+        ("monitoring.check.0.playbook", "none", "monitoring.check[0].playbook: 'none' is not one of"),
+        ("monitoring.check.2.of", ["rmse"], "monitoring.check[2].of: ['rmse'] are no metrics of the task"),
+        ("monitoring.check.3.slices", ["shoe"], "monitoring.check[3].slices: not all of ('shoe',) are in data.slices"),
+        ("monitoring.check.1.name", "other-people", "monitoring.check: 2 checks are called 'other-people'"),
+        ("monitoring.check.0.min", 0.5, "monitoring.check[0]: Value error, give exactly one of min and max"),
+        ("monitoring.check.1.of", ["age"], "monitoring.check[1]: Value error, inputs and performance say in `of`"),
+        ("impact.harm.0.severity", "bad", "impact.harm[0].severity: Input should be 'low', 'moderate'"),
+        ("impact.assessed_on", "soon", "impact.assessed_on: Input should be a valid date"),
+        ("incidents.tell", [], "incidents.tell: Tuple should have at least 1 item"),
+    ],
+)
+def test_what_people_state_must_hang_together(path, value, said):
+    (found,) = problems(put(document(), path, value))
+    assert found.startswith(said)
+
+
+def test_a_model_of_a_high_tier_needs_an_assessment_and_others_do_not():
+    without = document()
+    del without["impact"]
+    (said,) = problems(without)
+    assert said.startswith("impact: Field required (got nothing); a model of tier 'high'")
+    assert read(put(without, "model.tier", "medium")).impact is None
 
 
 @pytest.mark.parametrize(
@@ -332,7 +371,7 @@ def test_the_digest_is_of_the_content_not_of_its_layout(order):
 
 def test_the_digest_is_the_same_on_every_machine():
     assert parse(TEXT.replace("\n", "\r\n").encode(), "x").digest == POLICY.digest
-    assert POLICY.digest == "sha256:d6efa53b9349c7004cc784d5ae3b00d47c8f8e99865d2c596e8229b170a54ee4"
+    assert POLICY.digest == "sha256:e3d4013a6b10c66696e19b8457b7bcc7888cc29e88f6aa8ffa51b2689da70f41"
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -346,6 +385,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
 NAMES = (
     "low", "error", "risk", "product", "race", "sex", "gate_failed",
     "true_positive_rate", "false_positive_rate", "log_loss", "brier_score", "UTC",
+    "rare", "likely", "warning", "incident", "volume", "scores", "roc-auc",
 )  # fmt: skip
 
 
@@ -385,6 +425,7 @@ def test_the_digest_changes_with_every_value():
     # What only one value is allowed for, or what other parts of the policy refer to.
     single = ["model.task", "gate.5.against", "gate.6.against", "gate.7.against"]
     single += ["gate.11.metric", "gate.12.metric"]
+    single += ["gate.7.name", "gate.8.name", *(f"monitoring.check.{n}.watches" for n in (0, 2, 3))]
     named_by_gates = [f"data.slices.{n}" for n in range(5)]
     assert {".".join(map(str, path)) for path in fixed} <= {*single, *named_by_gates}
     assert edited > 120

@@ -545,7 +545,7 @@ def test_each_step_has_one_place():
         ("approval_requested", {"roles": {"risk": 1}, "expires": "٢٠٢٦-07-01T12:00:00Z"}),
         ("promoted", {"alias": "champion", "old": None, "new": "1", "started": 3}),
         ("halted", NO.model_dump(mode="json") | {"failures": []}),
-        ("trained", {"estimator": DIGEST, "format": "pickle", "features": [], "seconds": 1}),
+        ("trained", {"estimator": DIGEST, "environment": DIGEST, "format": "pickle", "features": [], "seconds": 1}),
     ],
 )
 def test_a_record_of_another_shape_is_tampering(kind, body):
@@ -732,7 +732,9 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         },
         "snapshot": {"training": table, "evaluation": table},
         "validated": {"verdict": verdict, "report": DIGEST},
-        "trained": {"estimator": DIGEST, "format": "skops", "features": ["a"], "seconds": 1},
+        "trained": {
+            "estimator": DIGEST, "environment": DIGEST, "format": "skops", "features": ["a"], "seconds": 1,
+        },
         "registered": {
             "version": draw.choice([version, version, version, 1]), "run": "r", "source": "s", "files": {},
             "signature": DIGEST,

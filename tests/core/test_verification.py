@@ -13,10 +13,12 @@ from story_of import ANA, BOB, CAT, KEYS, SIGNERS, approve, files_of, line, sign
 
 from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
+from headgate.dossier import crosswalks
 from headgate.errors import HeadgateError
 from headgate.package import HISTORY, MANIFEST, manifest
 from headgate.records import Packaged
-from headgate.verification import replay, verify
+from headgate.replay import replay
+from headgate.verification import verify
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.zip"))
 PEOPLE = ((ANA, "risk"), (BOB, "product"), (CAT, "product"))
@@ -42,6 +44,7 @@ def repacked(files, **changed):
     """A package whose manifest was made again after a change, as a forger would."""
     kept = {k: v for k, v in files.items() if not k.startswith("approvals/") and k != MANIFEST}
     kept |= {k.replace("__", "."): v for k, v in changed.items()}
+    kept |= crosswalks({name: digest_of(data) for name, data in kept.items()})
     return {**files, **kept, MANIFEST: manifest(kept)}
 
 
@@ -50,7 +53,14 @@ def test_a_sound_package_is_sound_and_says_what_was_checked():
     found = verify(files)
     assert (found.anomalies, found.release, found.sound) == ([], "tiny-1", True)
     assert found.package == digest_of(files[MANIFEST])
-    assert found.checked == {"files": len(files) - 7, "entries": 6, "verdicts": 2, "attestations": 3, "approvals": 3}
+    assert found.checked == {
+        "files": len(files) - 7,
+        "entries": 6,
+        "verdicts": 2,
+        "attestations": 3,
+        "documents": 13,
+        "approvals": 3,
+    }
 
 
 def test_a_later_release_is_verified_with_the_history_before_it():
