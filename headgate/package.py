@@ -17,6 +17,9 @@ FORMAT = "headgate/package/v1"
 HISTORY = "ledger.jsonl"
 """The stored entries up to the packaging, one per line."""
 
+CHECKPOINT = "checkpoint"
+"""The signed checkpoint of those entries."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -93,6 +96,13 @@ for tools that know in-toto. With a file of the model beside it:
 
     cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
         --type https://in-toto.io/attestation/test-result/v0.1 model.skops
+
+`checkpoint` holds the ledger's size and Merkle root (RFC 6962) at the packaging, as c2sp.org/tlog-checkpoint says:
+every later ledger can be measured by it. The pipeline's key signed the lines before the empty one:
+
+    sed '/^$/,$d' checkpoint > text
+    tail -n 1 checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c +5 > signature
+    openssl dgst -sha256 -verify pipeline.pub -signature signature text
 
 `ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
 SHA-256 of the line before it (without its newline). `pipeline.pub` is the key that signed them.

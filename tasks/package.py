@@ -12,11 +12,12 @@ from headgate.attestation import attestations
 from headgate.canonical import digest_of
 from headgate.card import PICTURE, model_card
 from headgate.challenge import Challenges, page
+from headgate.checkpoint import sign
 from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.markdown import table
-from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned
+from headgate.package import CHECKPOINT, HISTORY, MANIFEST, VERIFY, manifest, pinned
 from headgate.pedigree import PEDIGREE, image, pedigree
 from headgate.policy import Policy
 from headgate.records import Evaluated, Packaged, Requested, Snapshot
@@ -68,6 +69,7 @@ def _made(desk: Desk, case: Case, release: Release, policy: Policy, judged: Judg
         PEDIGREE: pedigree(desk.model, release, judged).encode(),
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in ledger.stored),
+        CHECKPOINT: sign(ledger, desk.signer).note,
         **attestations(desk.signer, release, judged),
         "pipeline.pub": desk.signer.public_pem,
         "VERIFY.md": VERIFY.encode(),

@@ -135,7 +135,9 @@ def keep(toy: Toy) -> None:
 
 
 def restore(toy: Toy) -> None:
-    follow._followed.clear()  # this very process would see that entries were cut off
+    # This very process, and the home's memory, would see that entries were cut off.
+    follow._followed.clear()
+    shutil.rmtree(toy.home / "memory", ignore_errors=True)
     kept = toy.home.with_name("kept")
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)

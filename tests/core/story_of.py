@@ -19,13 +19,14 @@ from headgate.approval import Statement, namespace, statement
 from headgate.attestation import attestations
 from headgate.canonical import canonical, digest_of
 from headgate.card import model_card
+from headgate.checkpoint import sign
 from headgate.finding import DataReport, Finding
 from headgate.forest import forest
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Ledger, append
 from headgate.lineage import FACETS, LINEAGE, packed
-from headgate.package import HISTORY, VERIFY, manifest, pinned
+from headgate.package import CHECKPOINT, HISTORY, VERIFY, manifest, pinned
 from headgate.pedigree import PEDIGREE, pedigree
 from headgate.plan import plan
 from headgate.policy_file import parse
@@ -292,6 +293,7 @@ def files_of(book: Book, release: str) -> dict[str, bytes]:
         PEDIGREE: pedigree(MODEL, stands, judged).encode(),
         "allowed_signers": SIGNERS.encode(),
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
+        CHECKPOINT: sign(book.ledger, SIGNER).note,
         **attestations(SIGNER, stands, judged),
         "pipeline.pub": SIGNER.public_pem,
         "VERIFY.md": VERIFY.encode(),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from hashlib import sha256
 from itertools import pairwise
@@ -13,7 +14,7 @@ from story_of import ANA, BOB, MODEL, REQUESTER, SERVING, Book, evaluated, files
 from headgate.canonical import digest_of, parse
 from headgate.entry import genesis
 from headgate.errors import BadInput
-from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned, unlike
+from headgate.package import CHECKPOINT, HISTORY, MANIFEST, VERIFY, manifest, pinned, unlike
 from headgate.records import Packaged
 
 BOOK = take(Book(), "tiny-1", until="evaluated")
@@ -26,7 +27,7 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "format": "headgate/package/v1",
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
-    assert len(FILES) == 18
+    assert len(FILES) == 19
 
 
 def test_the_packages_digest_depends_on_every_file_and_name_and_not_on_their_order():
@@ -117,7 +118,7 @@ def test_the_files_are_checked_by_standard_tools(packed: Path) -> None:
     checked = run(packed, COMMANDS[1])
     assert checked.returncode == 0, checked.stderr
     lines = checked.stdout.splitlines()
-    assert len(lines) == 18
+    assert len(lines) == 19
     assert all(line.endswith(": OK") for line in lines)
     for name in ("card.md", "tally.json", "policy.toml"):
         whole_bytes = (packed / name).read_bytes()
@@ -142,6 +143,18 @@ def test_the_approvals_are_verified_by_openssh(packed: Path) -> None:
     assert verify(ANA, "risk") != 0
     text.write_bytes(signed)
     assert verify(ANA, "risk") == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_checkpoint_is_verified_by_openssl(packed: Path) -> None:
+    (command,) = (each for each in COMMANDS if "openssl" in each)
+    assert run(packed, command).stdout == "Verified OK\n"
+    kept = (packed / CHECKPOINT).read_bytes()
+    (packed / CHECKPOINT).write_bytes(kept.replace(b"\n6\n", b"\n5\n"))
+    assert run(packed, command).returncode != 0
+    (packed / CHECKPOINT).write_bytes(kept)
+    for left in ("text", "signature"):
+        (packed / left).unlink()
 
 
 def test_the_history_is_chained_line_by_line(packed: Path) -> None:
