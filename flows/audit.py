@@ -9,8 +9,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
-from headgate.audit import Findings
 from headgate.markdown import escaped, table
+from headgate.walk import Findings
 from tasks.audit import audit_all
 from tasks.reap import sign_on
 

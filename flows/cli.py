@@ -12,9 +12,10 @@ import click
 from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
 from flows.operate import approvals, guard, history, rollback
+from flows.prove import checkpoint, prove
 from flows.store import store
 from flows.up import deployments, down, up
-from flows.verify import replay, verify
+from flows.verify import audit, replay, verify
 from flows.waive import waive
 from headgate import __version__
 from tasks.read import Site
@@ -61,6 +62,8 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
+      headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
+      headgate prove MODEL --entry N    that an entry is in the ledger, for somebody who does not have it
 
     Exit codes: 0 done or waiting as the policy says; 1 halted by a decision (a gate, a rejection, a failed audit);
     2 the caller's mistake; 3 the surroundings failed. Every command has --json.
@@ -199,31 +202,6 @@ def status(site: Site, name: str | None, as_json: bool) -> None:
         show_release(Desk(site.home, known(site, name.rpartition("-")[0], name)), name, as_json=as_json)
 
 
-@cli.command()
-@click.argument("model", required=False)
-@click.option("--store", metavar="URL", help="Audit this copy of the store instead: a folder, or s3://bucket/prefix.")
-@click.option("--offline", is_flag=True, help="Do not ask MLflow where the aliases are.")
-@click.option(
-    "--signers",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An allowed_signers file kept elsewhere: whoever holds the pipeline's key can forge the recorded ones.",
-)
-@as_json
-@click.pass_obj
-@guarded
-def audit(site: Site, model: str | None, store: str | None, offline: bool, signers: Path | None, as_json: bool) -> int:
-    """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong."""
-    from flows.show import show_findings
-    from headgate.signers import AllowedSigners
-    from tasks.audit import audit_all
-
-    known = AllowedSigners.parse(signers.read_text()) if signers else None
-    online = not offline and store is None
-    found = audit_all(site.home, model=model, store=store, ask_registry=online, signers=known)
-    show_findings(found, as_json=as_json)
-    return HALTED if any(f.anomalies for f in found.values()) or not found else 0
-
-
 @cli.group()
 def policy() -> None:
     """Work on a model's policy."""
@@ -265,7 +243,22 @@ def schema() -> None:
     click.echo(json.dumps(Policy.model_json_schema(), indent=2))
 
 
-for command in (waive, store, verify, replay, rollback, history, guard, approvals, up, down, deployments):
+for command in (
+    waive,
+    store,
+    audit,
+    verify,
+    replay,
+    checkpoint,
+    prove,
+    rollback,
+    history,
+    guard,
+    approvals,
+    up,
+    down,
+    deployments,
+):
     cli.add_command(command)
 policy.add_command(calibrate)
 

@@ -17,7 +17,6 @@ import flows
 from flows.progress import line, told
 from flows.run import run_release
 from flows.show import show_intervals
-from headgate.audit import Findings
 from headgate.estimate import Estimate, difference
 from headgate.home import Home
 from headgate.judgement import Judged
@@ -25,6 +24,7 @@ from headgate.records import Evaluated, Halted, record_of
 from headgate.slices import ALL
 from headgate.story import sentence
 from headgate.tally import Tally
+from headgate.walk import Findings
 from tasks import serve, warm
 from tasks.approve import answer, new_throwaway_key
 from tasks.audit import audit_all

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from headgate.approval import moment, namespace
-from headgate.audit import Findings
 from headgate.excuse import excused, headline
 from headgate.gate import NUMBERS, Gate
 from headgate.judgement import Judged
@@ -27,6 +26,7 @@ from headgate.story import sentence
 from headgate.strip import legend, lines
 from headgate.verdict import Verdict
 from headgate.waiver import namespace as waiving
+from headgate.walk import Findings
 from tasks.record import Desk, now
 
 _COLOURS = {
@@ -145,6 +145,7 @@ def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
         for a in f.anomalies:
             add_row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
         console().print(shown if f.anomalies else f"[green]✓[/] audit of {escape(name)}: {checked}; nothing is wrong")
+        console().print(f"{f.checkpoint or ''}", markup=False, highlight=False, soft_wrap=True, end="")
 
 
 def show_policy(policy: Policy, signers: AllowedSigners, *, as_json: bool, plan: Mapping[str, Any]) -> None:
@@ -259,7 +260,7 @@ def _judged(desk: Desk, release: Release) -> Judged | None:
 
 def _findings(found: Findings) -> dict[str, Any]:
     counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals", "waivers")}
-    return {**counted, "anomalies": [vars(a) for a in found.anomalies]}
+    return {**counted, "anomalies": [vars(a) for a in found.anomalies], "checkpoint": found.checkpoint}
 
 
 def _people(signers: AllowedSigners, space: str) -> list[str]:

@@ -1,15 +1,17 @@
-"""Verify and replay: what an auditor does with a package, without a network, a server or a home."""
+"""Verify, replay, audit: what an auditor does; with a package, without a network, a server or the store."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.guard import as_json, guarded
+from headgate.errors import BadInput
 from headgate.markdown import plain
+from tasks.read import Site
 
 if TYPE_CHECKING:
     from headgate.replay import Replay
@@ -24,21 +26,29 @@ _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--signers", type=_file, help="An allowed_signers file kept elsewhere, instead of the package's own.")
 @click.option("--key", type=_file, help="The pipeline's public key (PEM) kept elsewhere, instead of the package's own.")
 @as_json
+@click.pass_obj
 @guarded
-def verify(package: Path, signers: Path | None, key: Path | None, as_json: bool) -> int:
+def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as_json: bool) -> int:
     """Check PACKAGE, a folder or its archive, by itself: offline, and without the store it came from.
 
     Every file against the manifest, the ledger's chain and signatures up to the packaging, the verdicts computed again
     from report and tally, and the signatures under the approvals. Whatever is wrong is named with its smallest witness,
     and the exit code is 1. Without --signers and --key the package's own are believed: whoever made it made those too.
+
+    The checkpoint of a sound package is remembered under HEADGATE_HOME, and a later package or audit that contradicts
+    it is refused: another history of the same size, or another key. A package that is older than what was seen is
+    compared as far as it goes.
     """
+    from headgate.home import Home
     from headgate.signers import AllowedSigners
     from headgate.verification import verify as check
     from tasks.pack import unpack
+    from tasks.remember import look_back
 
     known = AllowedSigners.parse(signers.read_text()) if signers else None
     found = check(unpack(package), key=key.read_bytes() if key else None, signers=known)
-    _show(found, as_json=as_json)
+    compared = look_back(Home(site.home), found, trusted=key is not None)
+    _show(found, compared, as_json=as_json)
     return 0 if found.sound else 1
 
 
@@ -59,13 +69,56 @@ def replay(package: Path, as_json: bool) -> int:
     return 0 if found.same else 1
 
 
-def _show(found: Verified, *, as_json: bool) -> None:
+@click.command()
+@click.argument("model", required=False)
+@click.option("--store", metavar="URL", help="Audit this copy of the store instead: a folder, or s3://bucket/prefix.")
+@click.option("--offline", is_flag=True, help="Do not ask MLflow where the aliases are.")
+@click.option(
+    "--signers",
+    type=_file,
+    help="An allowed_signers file kept elsewhere: whoever holds the pipeline's key can forge the recorded ones.",
+)
+@click.option(
+    "--witness",
+    "kept",
+    multiple=True,
+    type=_file,
+    help="A checkpoint, or the text that an approver signed, kept elsewhere: the ledger must continue it.",
+)
+@as_json
+@click.pass_obj
+@guarded
+def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, **given: Any) -> int:
+    """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong.
+
+    The ledger must also continue every checkpoint that was seen before: by this home, in MLflow, and by --witness.
+    """
+    from flows.show import show_findings
+    from headgate.signers import AllowedSigners
+    from tasks.audit import audit_all
+
+    signers, store = given["signers"], given["store"]
+    if kept and model is None:
+        raise BadInput("--witness", got="no MODEL", expected="the model that it speaks of", next_step="name it")
+    asked = {
+        "model": model,
+        "store": store,
+        "ask_registry": not given["offline"] and store is None,
+        "signers": AllowedSigners.parse(signers.read_text()) if signers else None,
+        "witnesses": {str(path): path.read_bytes() for path in kept},
+    }
+    found = audit_all(site.home, **asked)
+    show_findings(found, as_json=as_json)
+    return 1 if any(f.anomalies for f in found.values()) or not found else 0
+
+
+def _show(found: Verified, compared: str, *, as_json: bool) -> None:
     wrong = [vars(anomaly) for anomaly in found.anomalies]
     if as_json:
         told = {"package": found.package, "release": found.release, "sound": found.sound, "checked": found.checked}
-        return click.echo(json.dumps({**told, "anomalies": wrong}, indent=2))
+        return click.echo(json.dumps({**told, "compared": compared, "anomalies": wrong}, indent=2))
     checked = ", ".join(f"{count} {what}" for what, count in found.checked.items()) or "nothing"
-    click.echo(plain(f"{found.release or 'package'} {found.package}: checked {checked}"))
+    click.echo(plain(f"{found.release or 'package'} {found.package}: checked {checked}; {compared}"))
     for each in wrong:
         where = "" if each["slot"] < 0 else f" in slot {each['slot']}"
         click.echo(plain(f"  {each['name']}{where}: got {each['got']}; expected {each['expected']}"))

@@ -4,7 +4,7 @@ It believes nothing that it can recompute: the chain, the signatures, the rules 
 digest, the policy, the package, the verdicts from the report and the tallies, the quorum, and the approvals. What it
 finds it names, with the smallest witness.
 
-What it cannot see: entries cut off the end of a ledger whose reader never saw them; a name's key that was never theirs,
+What it cannot see: entries cut off the end, unless a witness to them is given; a name's key that was never theirs,
 unless it is given the signers as they are known elsewhere; and anything else done by whoever holds the pipeline's key
 and the store, unless a person approved afterwards: their signature covers the ledger's root.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -40,8 +39,6 @@ from headgate.records import (
     Rejected,
     Requested,
     Validated,
-    Waived,
-    WaiverRevoked,
     record_of,
     relied_on,
 )
@@ -51,31 +48,12 @@ from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
 from headgate.state import State, advance
 from headgate.tally import Tally
+from headgate.waived import Waived, WaiverRevoked
 from headgate.waiver import objections as waiver_objections
 from headgate.waiver import still
-from headgate.walk import Place, Walk
+from headgate.walk import Findings, Place, Walk
 from headgate.watch import Withdrawn
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What an audit looked at and what was wrong.
-
-    Attributes:
-        entries, digests, verdicts, approvals, waivers: how many were checked; nothing checked is not "all well".
-        anomalies: everything that is wrong, in the order of the ledger. Beside those of `Anomaly`, the names are
-            ``changed_evidence``, ``missing_evidence``, ``broken_rule``, ``not_recomputable``, ``wrong_policy``,
-            ``other_champion``, ``other_verdict``, ``other_package``, ``other_quorum``, ``void_approval``,
-            ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias`` and ``moved_alias``.
-    """
-
-    entries: int
-    digests: int
-    verdicts: int
-    approvals: int
-    waivers: int
-    anomalies: tuple[Anomaly, ...]
-
+from headgate.witness import against
 
 _COUNTS = "one that still counts"
 
@@ -88,6 +66,7 @@ def audit(
     live: Mapping[str, int | None] | None = None,
     *,
     signers: AllowedSigners | None = None,
+    witnesses: Mapping[str, bytes] | None = None,
 ) -> Findings:
     """Everything that is wrong with the records of one model.
 
@@ -96,6 +75,7 @@ def audit(
         live: the version behind each alias as the registry shows it, where an alias that is absent points to nothing;
             None if the registry was not asked.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
+        witnesses: what `headgate.witness` takes: checkpoints and approval texts, by where they are kept.
     """
     walk = Walk(model, {d: data for d, data in evidence.items() if digest_of(data) == d}, signers)
     ledger, anomalies = examined(slots, model, verifier)
@@ -104,8 +84,9 @@ def audit(
         Anomaly("changed_evidence", -1, digest_of(evidence[d]), d) for d in evidence.keys() - walk.evidence.keys()
     ]
     if not any(a.slot >= 0 for a in found):
+        found += against(ledger, witnesses or {}, verifier)
         found += _contents(walk, states(walk, ledger), live)
-    return Findings(entries=len(slots), anomalies=tuple(found), **walk.checked)
+    return Findings(entries=len(slots), anomalies=tuple(found), ledger=ledger, checkpoint=None, **walk.checked)
 
 
 def _contents(

@@ -27,6 +27,11 @@ class Home:
         return self.root / "keys" / "pipeline.pem"
 
     @property
+    def memory(self) -> Path:
+        """The checkpoints that were seen, of this home's ledgers and of others'. They decide nothing, and are kept."""
+        return self.root / "memory"
+
+    @property
     def snapshots(self) -> Path:
         """The rows that releases were made from, by digest: apart from the evidence, because rows are not to share."""
         return self.root / "snapshots"

@@ -21,6 +21,9 @@ VERIFY_PAGE = "VERIFY.md"
 HISTORY = "ledger.jsonl"
 """The stored entries up to the packaging, one per line."""
 
+CHECKPOINT = "checkpoint"
+"""The signed checkpoint of those entries."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -113,6 +116,13 @@ you have from elsewhere):
     open(place + '/said', 'wb').write(b'DSSEv1 %d %b %d %b' % (len(kind), kind, len(said), said)); \\
     open(place + '/sig', 'wb').write(base64.b64decode(e['signatures'][0]['sig']))" model.sig "$at" &&
     openssl dgst -sha256 -verify pipeline.pub -signature "$at/sig" "$at/said"
+
+`checkpoint` holds the ledger's size and Merkle root (RFC 6962) at the packaging, as c2sp.org/tlog-checkpoint says:
+every later ledger can be measured by it. The pipeline's key signed the lines before the empty one:
+
+    sed '/^$/,$d' checkpoint > text
+    tail -n 1 checkpoint | cut -d ' ' -f 3 | base64 -d | tail -c +5 > signature
+    openssl dgst -sha256 -verify pipeline.pub -signature signature text
 
 `ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
 SHA-256 of the line before it (without its newline), which this must call True:

@@ -24,9 +24,9 @@ from headgate.records import (
     Snapshot,
     Trained,
     Validated,
-    Waived,
 )
 from headgate.verdict import Verdict
+from headgate.waived import Waived
 
 STEPS: tuple[type[Record], ...] = (
     Requested,

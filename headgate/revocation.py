@@ -11,9 +11,9 @@ from headgate.approval import Signed, moment, not_showable, root_of
 from headgate.entry import Digest, Line
 from headgate.errors import HeadgateError
 from headgate.ledger import Ledger
-from headgate.records import WaiverRevoked
 from headgate.release import Waiver
 from headgate.signers import AllowedSigners
+from headgate.waived import WaiverRevoked
 from headgate.waiver import Person, Reason, namespace, stranger, unlike
 
 

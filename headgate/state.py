@@ -48,13 +48,12 @@ from headgate.records import (
     PromotionUndone,
     Registered,
     Requested,
-    Waived,
-    WaiverRevoked,
     record_of,
 )
 from headgate.release import STEPS, Answer, Release, Waiver
 from headgate.standing import Intention, State, demand, with_release
 from headgate.verdict import Verdict
+from headgate.waived import Waived, WaiverRevoked
 
 __all__ = ["Intention", "State", "advance", "fold"]
 

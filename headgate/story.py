@@ -9,6 +9,7 @@ from headgate import records as r
 from headgate import watch as w
 from headgate.markdown import plain
 from headgate.record import Record
+from headgate.waived import Waived, WaiverRevoked
 
 
 def sentence(record: Record) -> str:
@@ -40,11 +41,11 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
     r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
     r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
-    r.Waived: lambda x: (
+    Waived: lambda x: (
         f"gate {x.gate}{'' if x.slice is None else f' in {x.slice}'} waived up to {x.covers} until {x.until} by "
         f"{' and '.join(f'{p.person} as {p.role}' for p in x.people)}: {x.reason}"
     ),
-    r.WaiverRevoked: lambda x: f"{x.person} as {x.role} revoked the waiver of slot {x.waiver}: {x.reason}",
+    WaiverRevoked: lambda x: f"{x.person} as {x.role} revoked the waiver of slot {x.waiver}: {x.reason}",
     w.RollbackStarted: lambda x: f"'{x.alias}' is to go back from version {x.old} to version {x.new}: {x.reason}",
     w.RolledBack: lambda x: f"'{x.alias}' is version {x.new} again, instead of version {x.old}",
     w.Incident: lambda x: (

@@ -20,6 +20,7 @@ from headgate import attestation, sshsig
 from headgate.approval import Statement, namespace, same_person
 from headgate.audit import recomputed, states
 from headgate.canonical import digest_of, parse
+from headgate.checkpoint import Checkpoint, read
 from headgate.dossier import crosswalks, documents
 from headgate.entry import Digest, moment
 from headgate.errors import HeadgateError
@@ -27,7 +28,7 @@ from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
 from headgate.lineage import LINEAGE, packed
 from headgate.model_signature import SIGNATURE, signed_files
-from headgate.package import FORMAT, HISTORY, MANIFEST, strayed, unlike
+from headgate.package import CHECKPOINT, FORMAT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, Requested, record_of
 from headgate.release import Release
@@ -53,15 +54,19 @@ class Verified:
     Attributes:
         package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
         checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
+        ledger, checkpoint, verifier: its prefix of the ledger, with its signed size and root and what verified them.
         anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
-            ``extra_file``, ``bad_key``, ``no_release``, ``bad_attestation``, ``bad_lineage``, ``bad_document``,
-            ``bad_approval``; slot -1 where it is about a file.
+            ``extra_file``, ``bad_key``, ``no_release``, ``bad_checkpoint``, ``bad_attestation``, ``bad_lineage``,
+            ``bad_document``, ``bad_approval``; slot -1 where it is about a file.
     """
 
     package: Digest
     release: str | None = None
     checked: dict[str, int] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
+    ledger: Ledger | None = None
+    checkpoint: Checkpoint | None = None
+    verifier: Verifier | None = None
 
     @property
     def sound(self) -> bool:
@@ -130,11 +135,24 @@ def _history(
     found.checked["entries"] = len(slots)
     if found.anomalies:
         return
+    _seen(files, ledger, verifier, found)
     walk = Walk(model, {digest_of(data): data for data in files.values()}, signers)
     release = _release(walk, ledger, verifier, listed, found)
     if release is not None:
         found.release = release.id
         _answers(files, release, found, signers)
+
+
+def _seen(files: Mapping[str, bytes], ledger: Ledger, verifier: Verifier, found: Verified) -> None:
+    expected = f"the signed checkpoint of the {ledger.size} entries in {HISTORY}"
+    try:
+        told = read(files.get(CHECKPOINT, b""), ledger.model, verifier)
+    except HeadgateError as error:
+        found.anomalies.append(_of_file("bad_checkpoint", f"{CHECKPOINT}: {error.got}", expected))
+        return
+    if (told.size, told.root) != (ledger.size, ledger.root()):
+        found.anomalies.append(_of_file("bad_checkpoint", f"{told.root} over {told.size} entries", expected))
+    found.ledger, found.checkpoint, found.verifier = ledger, told, verifier
 
 
 def _release(

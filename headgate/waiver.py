@@ -28,10 +28,10 @@ from headgate.ledger import Ledger
 from headgate.policy import Policy
 from headgate.policy import Waivers as Allowed
 from headgate.record import Time
-from headgate.records import Waived
 from headgate.release import Waiver
 from headgate.signers import AllowedSigners
 from headgate.sshkey import PublicKey
+from headgate.waived import Waived
 
 Covers = Literal["INCONCLUSIVE", "FAIL"]
 Read = Callable[[Digest], bytes]

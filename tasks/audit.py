@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from headgate.audit import Findings, audit
+from headgate.audit import audit
 from headgate.canonical import DIGEST
+from headgate.checkpoint import origin, sign
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.home import Home
 from headgate.ledger import slots
+from headgate.memory import Memory
 from headgate.signers import AllowedSigners
 from headgate.store import Store
-from tasks.connect import alias_version, client
+from headgate.walk import Findings
+from tasks.connect import alias_version, checkpoints, client
 from tasks.place import opened, store_of
 from tasks.record import Desk
+from tasks.remember import memory_of
 
 
 def audit_all(
@@ -24,30 +30,40 @@ def audit_all(
     store: Path | str | None = None,
     ask_registry: bool = True,
     signers: AllowedSigners | None = None,
+    witnesses: Mapping[str, bytes] | None = None,
 ) -> dict[str, Findings]:
-    """The findings about every model of a home, or about one.
+    """The findings about every model of a home, or about one; what is sound is remembered.
 
     Args:
         store: the address of a copy, with its evidence, to audit instead of the home's own stores.
-        ask_registry: compare the aliases with what MLflow shows.
+        ask_registry: compare the aliases and the checkpoints with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
+        witnesses: checkpoints and approval texts that were kept elsewhere, beside what this home remembers.
     """
     place, objects = _stores(Home(home), store)
-    names = {name.split("/")[1] for name in place.names("ledger/")}
-    wanted = sorted(names if model is None else {model} & names)
-    evidence = _evidence(objects)
-    desks = [Desk(home, name) for name in wanted]
-    return {
-        desk.model: audit(
-            desk.model,
-            slots(place, desk.model),
-            desk.verifier,
-            evidence,
-            _live(desk) if ask_registry else None,
-            signers=signers,
-        )
-        for desk in desks
-    }
+    memory, evidence = memory_of(Home(home)), _evidence(objects)
+    # A ledger that was seen and is gone is not nothing to audit.
+    names = {name.split("/")[1] for name in place.names("ledger/")} | {*memory.models(_key(home))}
+    found = {}
+    for desk in (Desk(home, name) for name in sorted(names if model is None else {model} & names)):
+        live, shown = _shown(desk) if ask_registry else (None, {})
+        told = {**memory.notes(desk.model, desk.verifier.key_id), **shown, **(witnesses or {})}
+        stored = slots(place, desk.model)
+        findings = audit(desk.model, stored, desk.verifier, evidence, live, signers=signers, witnesses=told)
+        found[desk.model] = _remembered(desk, memory, findings)
+    return found
+
+
+def _key(home: Path) -> Digest:
+    return Desk(home, "").verifier.key_id
+
+
+def _remembered(desk: Desk, memory: Memory, findings: Findings) -> Findings:
+    if findings.anomalies:
+        return findings
+    seen = sign(findings.ledger, desk.signer)
+    memory.keep(seen)
+    return replace(findings, checkpoint=seen.note.decode())
 
 
 def _stores(home: Home, copy: Path | str | None) -> tuple[Store, Store]:
@@ -62,10 +78,12 @@ def _evidence(place: Store) -> dict[Digest, bytes]:
     return {digest: place.get(name) or b"" for name, digest in named.items() if DIGEST.fullmatch(digest)}
 
 
-def _live(desk: Desk) -> dict[str, int | None] | None:
+def _shown(desk: Desk) -> tuple[dict[str, int | None] | None, dict[str, bytes]]:
+    """Where MLflow has the aliases, None if the ledger does not say which, and the checkpoints that it shows."""
+    registry = client(desk.home)
+    notes = checkpoints(registry, desk.model, origin(desk.model, desk.verifier.key_id))
     try:
         aliases = desk.state().aliases
     except HeadgateError:
-        return None  # the ledger's own anomalies say more
-    registry = client(desk.home)
-    return {alias: alias_version(registry, desk.model, alias) for alias in aliases}
+        return None, notes  # the ledger's own anomalies say more
+    return {alias: alias_version(registry, desk.model, alias) for alias in aliases}, notes

@@ -24,6 +24,9 @@ _PATIENCE = {
     "DO_NOT_TRACK": "true",
 }
 
+CHECKPOINT = "headgate.checkpoint"
+"""The tag of a version that holds the ledger's signed checkpoint, as it was when the version was published last."""
+
 # By its words: the codes are those of any bad argument, and of any page that a wrong address does not have.
 _NO_ALIAS = re.compile(r"Registered model alias \S+ not found|Registered Model with name=\S+ not found")
 
@@ -80,6 +83,19 @@ def alias_version(registry: MlflowClient, model: str, alias: str) -> int | None:
             if _NO_ALIAS.search(str(error)):
                 return None
             raise
+
+
+def checkpoints(registry: MlflowClient, model: str, origin: str) -> dict[str, bytes]:
+    """The checkpoints of a ledger that the newest hundred versions of a model show, by where they stand.
+
+    Raises:
+        Unavailable: MLflow does not answer.
+    """
+    with asking(f"versions of {model}"):
+        newest = registry.search_model_versions(f"name='{model}'", 100, ["version_number DESC"])
+    told = {f"{CHECKPOINT} of version {v.version} in MLflow": v.tags.get(CHECKPOINT, "") for v in newest}
+    # Another home's ledger of a model of this name may be shown in the same registry.
+    return {place: note.encode() for place, note in told.items() if note.startswith(f"{origin}\n")}
 
 
 def unavailable(subject: str, error: Exception) -> HeadgateError:

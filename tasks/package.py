@@ -10,12 +10,13 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.attestation import attestations
 from headgate.canonical import digest_of
+from headgate.checkpoint import sign
 from headgate.dossier import crosswalks, documents
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
 from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.markdown import table
-from headgate.package import HISTORY, MANIFEST, manifest, pinned
+from headgate.package import CHECKPOINT, HISTORY, MANIFEST, manifest, pinned
 from headgate.pedigree import PEDIGREE, image
 from headgate.records import Evaluated, Packaged, Requested, Snapshot
 from headgate.release import Release
@@ -55,6 +56,7 @@ def _files(desk: Desk, case: Case, release: Release, ledger: Ledger) -> dict[str
         FACETS: (files("headgate") / "schemas" / FACETS).read_bytes(),
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in ledger.stored),
+        CHECKPOINT: sign(ledger, desk.signer).note,
         **attestations(desk.signer, release, judged),
         "pipeline.pub": desk.signer.public_pem,
         **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from headgate.approval import moment
 from headgate.canonical import digest_of
 from headgate.card import PICTURE, approvals, picture, tags
+from headgate.checkpoint import sign
 from headgate.estimate import Estimate, survey
 from headgate.forest import forest
 from headgate.judgement import Judged
@@ -28,7 +29,7 @@ from headgate.release import Release
 from headgate.serving import ServingProfile
 from headgate.slices import ALL
 from headgate.tally import Tally
-from tasks.connect import asking, client
+from tasks.connect import CHECKPOINT, asking, client
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def publish(case: Case) -> None:
     if registered is None:
         return
     registry = client(desk.home)
-    ledger = desk.ledger()
-    shown = {**tags(release, judged), "headgate.ledger": f"{ledger.size} {ledger.head}"}
+    shown = {**tags(release, judged), CHECKPOINT: sign(desk.ledger(), desk.signer).note.decode()}
     with asking(f"version {registered.version} of {case.model}"):
         registry.log_text(registered.run, drawn, PEDIGREE)
         if judged is not None:

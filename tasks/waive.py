@@ -10,9 +10,9 @@ from pathlib import Path
 from headgate import sshsig
 from headgate.canonical import digest_of
 from headgate.errors import BadInput
-from headgate.records import Signatory, Waived, WaiverRevoked
 from headgate.release import Waiver
 from headgate.revocation import RevocationStatement, revocation, revocation_objections
+from headgate.waived import Signatory, Waived, WaiverRevoked
 from headgate.waiver import Covers, WaiverStatement, arranged, keys_of, namespace, objections, waiver
 from tasks.read import SIGNERS, read_file, read_policy, read_signers
 from tasks.record import Desk, now

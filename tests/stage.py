@@ -140,7 +140,9 @@ def new_process() -> None:
 
 
 def restore(toy: Toy) -> None:
-    new_process()  # this very process would see that entries were cut off
+    # This very process, and the home's memory, would see that entries were cut off.
+    new_process()
+    shutil.rmtree(toy.home / "memory", ignore_errors=True)
     kept = toy.home.with_name("kept")
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)

@@ -19,6 +19,7 @@ from headgate.approval import Statement, namespace, statement
 from headgate.attestation import attestations
 from headgate.calibration import not_measured
 from headgate.canonical import canonical, digest_of
+from headgate.checkpoint import sign
 from headgate.dossier import crosswalks, documents
 from headgate.finding import DataReport, Finding
 from headgate.judge import judge
@@ -27,7 +28,7 @@ from headgate.ledger import Ledger, append
 from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.materials import software_bill
 from headgate.model_signature import sign_model
-from headgate.package import HISTORY, manifest, pinned
+from headgate.package import CHECKPOINT, HISTORY, manifest, pinned
 from headgate.plan import plan
 from headgate.policy_file import parse
 from headgate.record import Record
@@ -296,6 +297,7 @@ def files_of(book: Book, release: str) -> dict[str, bytes]:
         FACETS: SCHEMAS.read_bytes(),
         "allowed_signers": SIGNERS.encode(),
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
+        CHECKPOINT: sign(book.ledger, SIGNER).note,
         **attestations(SIGNER, stands, judged),
         "pipeline.pub": SIGNER.public_pem,
         "gate-calibration.md": not_measured().encode(),

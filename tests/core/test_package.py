@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from hashlib import sha256
 from itertools import pairwise
@@ -13,7 +14,7 @@ from story_of import ANA, BOB, MODEL, REQUESTER, SERVING, Book, evaluated, files
 from headgate.canonical import digest_of, parse
 from headgate.entry import genesis
 from headgate.errors import BadInput
-from headgate.package import HISTORY, MANIFEST, VERIFY, manifest, pinned, unlike
+from headgate.package import CHECKPOINT, HISTORY, MANIFEST, VERIFY, manifest, pinned, unlike
 from headgate.records import Packaged
 from headgate.signing import Signer, new_key
 
@@ -28,7 +29,8 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
     assert set(FILES) == {
-        "VERIFY.md", "allowed_signers", "card.md", "crosswalk.json", "crosswalk.md", "data-report.json", "datasheet.md",
+        "VERIFY.md", "allowed_signers", "card.md", "checkpoint", "crosswalk.json", "crosswalk.md", "data-report.json",
+        "datasheet.md",
         "evaluation-suite.json", "gate-calibration.md", "gates.sigstore.json", "impact-assessment.md",
         "incident-plan.json", "ledger.jsonl", "lineage-facets.json", "lineage.ndjson", "lineage.svg", "mlbom.cdx.json",
         "model.sig", "monitoring-plan.json", "pipeline.pub", "policy.toml", "sbom.cdx.json", "serving.json",
@@ -152,6 +154,9 @@ def test_the_approvals_are_verified_by_openssh(packed: Path) -> None:
     assert verify(ANA, "risk") == 0
 
 
+CHAIN = next(each for each in COMMANDS if "hashlib" in each and "ledger.jsonl" in each)
+
+
 @pytest.mark.parametrize("name", ["model.sig", "gates.sigstore.json", "summary.sigstore.json"])
 def test_openssl_verifies_every_attestation_and_refuses_another_key(packed: Path, name: str) -> None:
     command = COMMANDS[5].replace("model.sig", name)
@@ -165,17 +170,29 @@ def test_openssl_verifies_every_attestation_and_refuses_another_key(packed: Path
 
 
 def test_the_chain_is_checked_as_the_page_says(packed: Path) -> None:
-    assert run(packed, COMMANDS[6]).stdout.strip() == "True"
+    assert run(packed, CHAIN).stdout.strip() == "True"
     path = packed / HISTORY
     lines = path.read_bytes()
     path.write_bytes(lines.replace(b'"slot', b'"slit', 1).replace(b"risk", b"rusk", 1).replace(b"tiny-1", b"tiny-9", 1))
-    assert run(packed, COMMANDS[6]).stdout.strip() == "False"
+    assert run(packed, CHAIN).stdout.strip() == "False"
     path.write_bytes(lines)
 
 
 def test_the_page_names_a_command_for_every_signed_file() -> None:
     assert [c.split()[0] for c in COMMANDS[:5]] == ["sha256sum", "python3", "ssh-keygen", "model_signing", "cosign"]
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_checkpoint_is_verified_by_openssl(packed: Path) -> None:
+    (command,) = (each for each in COMMANDS if "checkpoint" in each)
+    assert run(packed, command).stdout == "Verified OK\n"
+    kept = (packed / CHECKPOINT).read_bytes()
+    (packed / CHECKPOINT).write_bytes(kept.replace(b"\n6\n", b"\n5\n"))
+    assert run(packed, command).returncode != 0
+    (packed / CHECKPOINT).write_bytes(kept)
+    for left in ("text", "signature"):
+        (packed / left).unlink()
 
 
 def test_the_history_is_chained_line_by_line(packed: Path) -> None:

@@ -67,12 +67,12 @@ from headgate.records import (
     Snapshot,
     Trained,
     Validated,
-    Waived,
     record_of,
 )
 from headgate.release import STEPS
 from headgate.state import State, advance, fold
 from headgate.verdict import Verdict
+from headgate.waived import Waived
 
 OTHER = "sha256:" + "0" * 64
 

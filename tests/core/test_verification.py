@@ -9,15 +9,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from story_of import ANA, BOB, CAT, KEYS, SIGNERS, approve, files_of, line, signed, signers, take, waiting, whole
+from story_of import (
+    ANA,
+    BOB,
+    CAT,
+    KEYS,
+    SIGNER,
+    SIGNERS,
+    approve,
+    files_of,
+    line,
+    signed,
+    signers,
+    take,
+    waiting,
+    whole,
+)
 
 from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
+from headgate.checkpoint import sign
 from headgate.dossier import crosswalks
 from headgate.errors import HeadgateError
+from headgate.ledger import Ledger
 from headgate.package import HISTORY, MANIFEST, manifest
 from headgate.records import Packaged
 from headgate.replay import replay
+from headgate.signing import Signer, new_key
 from headgate.verification import verify
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.zip"))
@@ -145,6 +163,22 @@ def test_a_package_without_its_lineage_is_not_sound():
     files = package(people=())
     del files["lineage.ndjson"]
     assert names(repacked(files)) == ["bad_lineage"]
+
+
+def test_the_checkpoint_is_the_one_of_the_history():
+    files = package(people=())
+    assert verify(files).checkpoint == sign(waiting().ledger.at(6), SIGNER)
+    other = {
+        "none": b"",
+        "older": sign(waiting().ledger.at(5), SIGNER).note,
+        "of another history": sign(whole().ledger.at(7), SIGNER).note,
+        "by another key": sign(waiting().ledger.at(6), Signer(new_key())).note,
+        "of another model": sign(Ledger("other"), SIGNER).note,
+    }
+    for data in other.values():
+        assert names(repacked(files, checkpoint=data)) == ["bad_checkpoint"]
+    del files["checkpoint"]
+    assert names(repacked(files)) == ["bad_checkpoint"]
 
 
 def test_the_key_and_the_signers_may_be_known_from_elsewhere():

@@ -54,10 +54,13 @@ from headgate.excuse import adds, covers, headline, hear, remaining, standing
 from headgate.excuse import excused as excused_of
 from headgate.judgement import Judged, Judgement
 from headgate.policy_file import parse
-from headgate.records import Requested, Signatory, Waived
+from headgate.records import (
+    Requested,
+)
 from headgate.release import Waiver
 from headgate.revocation import RevocationStatement, revocation, revocation_objections
 from headgate.verdict import Verdict
+from headgate.waived import Signatory, Waived
 from headgate.waiver import WaiverStatement, arranged, keys_of, namespace, objections, still, waiver
 
 OTHER = digest_of(b"other")

@@ -28,10 +28,13 @@ from story_of import (
 from headgate import approval, sshsig
 from headgate.excuse import standing
 from headgate.policy_file import parse
-from headgate.records import Evaluated, Signatory, Waived, WaiverRevoked
+from headgate.records import (
+    Evaluated,
+)
 from headgate.release import Waiver
 from headgate.revocation import RevocationStatement, revocation
 from headgate.signers import AllowedSigners
+from headgate.waived import Signatory, Waived, WaiverRevoked
 from headgate.waiver import WaiverStatement, namespace, waiver
 
 GATE = "roc-auc"

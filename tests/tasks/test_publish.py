@@ -10,6 +10,7 @@ import pytest
 from mlflow.utils.validation import _validate_metric_name
 from stage import Stage, run
 
+from headgate.checkpoint import sign
 from headgate.errors import Unavailable
 from headgate.judgement import Judged
 from headgate.records import Evaluated, Packaged, Registered, Requested
@@ -69,7 +70,7 @@ def test_the_page_begins_with_plain_words_and_the_tags_lead_to_the_evidence(stag
         "headgate.verdict": "PASS",
         "headgate.policy": release.step(Requested).policy,
         "headgate.package": release.step(Packaged).package,
-        "headgate.ledger": f"{ledger.size} {ledger.head}",
+        "headgate.checkpoint": sign(ledger, stage.desk.signer).note.decode(),
     }
     verdicts = seen["tags"]["headgate.verdicts"]
     assert verdicts.startswith("PASS: ")
@@ -94,7 +95,7 @@ def test_a_promotion_shows_at_the_next_publishing(stage: Stage) -> None:
     seen = shown(stage, stage.ready)
     ledger = stage.desk.ledger()
     assert seen["tags"]["headgate.stage"] == "promoted"
-    assert seen["tags"]["headgate.ledger"] == f"{ledger.size} {ledger.head}"
+    assert seen["tags"]["headgate.checkpoint"] == sign(ledger, stage.desk.signer).note.decode()
 
 
 def test_what_is_only_registered_has_tags_and_no_verdict(stage: Stage) -> None:
