@@ -2,8 +2,8 @@
 
 The first look is a full verification. Every later one reads two slots if nothing is new: the head, which must still be
 the bytes that were verified, and the one after it. So it sees that the newest entries were cut off or rewritten, which
-no reader can who comes afterwards; a change further back is seen by whoever reads the whole again: every new process,
-and the audit.
+no reader can who comes afterwards; a change further back is seen by whoever reads the whole again: what moves an alias,
+every new process, and the audit.
 """
 
 from __future__ import annotations
@@ -41,6 +41,16 @@ class Following:
             while (data := store.get(slot_name(self._model, self._ledger.size))) is not None:
                 self._ledger = self._ledger.followed(data, self._verifier)
             return self._ledger
+
+    def whole(self, store: Store) -> Ledger:
+        """The same, after every entry was read and verified again.
+
+        Raises:
+            Tampered, Unavailable: as `ledger`.
+        """
+        if self._ledger is not None:
+            read(store, self._model, self._verifier)
+        return self.ledger(store)  # whose head is the one that was verified, and the chain leads to it
 
     def wrote(self, ledger: Ledger) -> None:
         """Know what was appended to a ledger that was followed."""

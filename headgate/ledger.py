@@ -27,7 +27,19 @@ from headgate.roll import First, Roll
 from headgate.signing import Signer, Verifier
 from headgate.store import Store
 
-__all__ = ["Anomaly", "Entry", "Ledger", "append", "check", "examined", "problems", "read", "slot_name", "slots"]
+__all__ = [
+    "Anomaly",
+    "Entry",
+    "Ledger",
+    "append",
+    "check",
+    "enter",
+    "examined",
+    "problems",
+    "read",
+    "slot_name",
+    "slots",
+]
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SLOT = re.compile(r"([0-9]{9})\.json")
@@ -129,12 +141,16 @@ class Ledger:
             raise _broken(self.model, anomalies)
         return self.grown(entry, data)
 
-    def preview(  # the fields of an entry
+    def sealed(  # the fields of an entry
         self, signer: Signer, *, kind: str, actor: str, body: object, release: str | None, time: str, nonce: str
-    ) -> Entry:
-        """The entry that `append` would write with the same arguments. Raises as it does, and writes nothing."""
+    ) -> tuple[Entry, bytes]:
+        """The entry that `append` would write with the same arguments, and its bytes. Writes nothing.
+
+        Raises:
+            BadInput: the entry cannot follow this ledger.
+        """
         said = {"kind": kind, "actor": actor, "body": body, "release": release, "time": time, "nonce": nonce}
-        return _next(self, signer, said)[0]
+        return _next(self, signer, said)
 
 
 def append(  # noqa: PLR0913  # the fields of an entry
@@ -170,8 +186,12 @@ def append(  # noqa: PLR0913  # the fields of an entry
         SlotTaken: another writer was first: read, fold and decide again.
         Unavailable: the store failed; whether the entry was written is not known.
     """
-    said = {"kind": kind, "actor": actor, "body": body, "release": release, "time": time, "nonce": nonce}
-    entry, data = _next(ledger, signer, said)
+    sealed = ledger.sealed(signer, kind=kind, actor=actor, body=body, release=release, time=time, nonce=nonce)
+    return enter(store, ledger, *sealed)
+
+
+def enter(store: Store, ledger: Ledger, entry: Entry, data: bytes) -> Ledger:
+    """The ledger with an entry that it has sealed, which is in the store when this returns. Raises as `append` does."""
     name = slot_name(ledger.model, entry.seq)
     # A store may report a loss for a write of ours that it retried: what is there decides.
     if not store.put(name, data) and (found := store.get(name)) != data:

@@ -49,7 +49,7 @@ def look_after(home: Path, model: str) -> tuple[str, ...]:
         Unavailable: the store or MLflow does not answer.
     """
     desk = Desk(home, model)
-    before = desk.ledger().size
+    before = desk.whole().size
     trouble = [*_settle(desk), *_hold(desk)]
     _wait(desk)
     told = desk.ledger().entries[before:]

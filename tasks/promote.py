@@ -42,6 +42,7 @@ def promote(case: Case) -> tuple[str, ...]:
     """
     desk = Desk(case.home, case.model)
     registry = client(desk.home)
+    desk.whole()
     refused = _begin(desk, registry, case)
     if not refused:
         _finish(desk, registry, case)

@@ -19,7 +19,7 @@ from headgate.errors import BadInput, SlotTaken
 from headgate.evidence import Evidence
 from headgate.following import Following
 from headgate.home import Home
-from headgate.ledger import Ledger, append
+from headgate.ledger import Ledger, enter
 from headgate.policy import Policy, Retention
 from headgate.policy_file import parse as parse_policy
 from headgate.record import Record
@@ -94,6 +94,10 @@ class Desk:
         """The whole verified ledger of the model; empty if the model has none. A process verifies an entry once."""
         return self._following.ledger(self.store)
 
+    def whole(self) -> Ledger:
+        """The same, after every entry was read and verified again: before something outside is moved by it."""
+        return self._following.whole(self.store)
+
     def state(self, ledger: Ledger | None = None) -> State:
         """What the ledger says now, or what one that was read before says."""
         return self._following.state(self.ledger() if ledger is None else ledger)
@@ -154,13 +158,13 @@ class Desk:
             SlotTaken: the ledger has grown since: decide again.
             Tampered: the record would break a rule of `headgate.state`. Nothing is written then.
         """
-        at, nonce = now(), secrets.token_hex(16)
         kind, body = KINDS[type(record)], record.model_dump(mode="json")
-        planned = ledger.preview(self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce)
-        advance(self.state(ledger), planned)
-        grown = append(
-            self.store, ledger, self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce
+        at, nonce = now(), secrets.token_hex(16)
+        entry, data = ledger.sealed(
+            self.signer, kind=kind, actor=actor, body=body, release=release, time=at, nonce=nonce
         )
+        advance(self.state(ledger), entry)
+        grown = enter(self.store, ledger, entry, data)
         self._following.wrote(grown)
         return grown
 

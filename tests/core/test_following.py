@@ -132,9 +132,24 @@ def test_a_change_further_back_is_for_whoever_reads_the_whole() -> None:
     following.ledger(shelf)
     told(shelf, 2, STORY.ledger.stored[2] + b" ")
     assert following.ledger(shelf).size == 9
-    for reader in (Following(MODEL, VERIFIER).ledger, lambda store: read(store, MODEL, VERIFIER)):
+    for reader in (following.whole, Following(MODEL, VERIFIER).ledger, lambda store: read(store, MODEL, VERIFIER)):
         with pytest.raises(Tampered, match="slot 2"):
             reader(shelf)
+
+
+def test_the_whole_is_read_again_where_it_is_asked_for() -> None:
+    shelf, following = shelved(9), Following(MODEL, VERIFIER)
+    first = following.whole(shelf)
+    assert first == STORY.ledger.at(9)
+    shelf.asked.clear()
+    told(shelf, 9, STORY.ledger.stored[9])
+    assert following.whole(shelf) == STORY.ledger.at(10)
+    assert following.whole(shelf).roll is first.roll, "what was folded stays folded"
+    assert shelf.asked["get"] > 18
+    for slot in range(4, 10):
+        told(shelf, slot, None)
+    with pytest.raises(Tampered, match="rewritten"):
+        following.whole(shelf)
 
 
 def test_sizes_of_one_ledger_share_their_entries_and_never_change() -> None:

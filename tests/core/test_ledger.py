@@ -313,7 +313,7 @@ def test_what_cannot_be_an_entry_is_refused_before_it_is_written(changes: dict[s
     with pytest.raises(BadInput, match=why):
         append(shelf, ledger, SIGNER, **said(2, **changes))
     with pytest.raises(BadInput, match=why):
-        ledger.preview(SIGNER, **said(2, **changes))
+        ledger.sealed(SIGNER, **said(2, **changes))
     assert read(shelf, MODEL, VERIFIER) == ledger
 
 
@@ -330,12 +330,13 @@ def test_another_key_cannot_continue_a_ledger() -> None:
         append(shelf, ledger, STRANGER, **said(1))
 
 
-def test_preview_is_the_entry_that_append_writes() -> None:
+def test_what_is_sealed_is_what_append_writes() -> None:
     shelf = Shelf()
     ledger = grown(shelf, 1)
-    planned = ledger.preview(SIGNER, **said(1))
+    entry, data = ledger.sealed(SIGNER, **said(1))
     assert shelf.get(slot_name(MODEL, 1)) is None
-    assert append(shelf, ledger, SIGNER, **said(1)).entries[-1] == planned
+    assert append(shelf, ledger, SIGNER, **said(1)).entries[-1] == entry
+    assert shelf.get(slot_name(MODEL, 1)) == data
 
 
 def test_the_writer_holds_what_readers_hold() -> None:
