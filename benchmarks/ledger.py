@@ -50,9 +50,11 @@ def release(number: int) -> Iterator[Record]:
     yield Requested(requester="dana", folder="f", training="t", evaluation="e", champion=old, **pinned)
     yield Snapshot(training=TABLE, evaluation=TABLE)
     yield Validated(verdict=Verdict.PASS, report=DIGEST)
-    yield Trained(estimator=DIGEST, format="skops", features=("a", "b"), seconds=1.0)
+    yield Trained(estimator=DIGEST, format="skops", features=("a", "b"), seconds=1.0, environment=DIGEST)
     files = {f"file{i}": DIGEST for i in range(6)}
-    yield Registered(version=number + 1, run=f"run{number}", source=f"models:/m-{number}", files=files)
+    yield Registered(
+        version=number + 1, run=f"run{number}", source=f"models:/m-{number}", files=files, signature=DIGEST
+    )
     yield Evaluated(verdict=Verdict.PASS, judged=DIGEST, tally=DIGEST, serving=DIGEST, champion=old)
     yield Packaged(package=DIGEST)
     yield ApprovalRequested(roles={"risk": 1, "product": 2}, expires="2099-01-01T00:00:00Z")

@@ -57,6 +57,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate waive MODEL ...          except one gate from its verdict: two people, one reason, one last day
       headgate approvals [MODEL]        what waits for whom, since when and until when
       headgate status [MODEL|RELEASE]   what stands, and why
+      headgate promote MODEL VERSION    put a version live that people have approved, or say all that it lacks
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue

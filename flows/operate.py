@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from flows.guard import as_json, guarded, known
+from headgate.markdown import plain
 from tasks.read import Site
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -20,6 +22,38 @@ def as_who(command: F) -> F:
     """The option that says who asks."""
     text = "Who asks; recorded as it is given.  [env: HEADGATE_USER; default: login name]"
     return click.option("--as", "who", envvar="HEADGATE_USER", default=getpass.getuser, help=text)(command)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("version", type=click.IntRange(1))
+@click.option("--role", help="Approve it too, in this role. Needs --key.")
+@click.option("--key", type=click.Path(path_type=Path), help="Your private SSH key, for --role.")
+@click.option("--reason", default="", help="Why; part of what you sign.")
+@as_json
+@click.pass_obj
+@guarded
+def promote(
+    site: Site, model: str, version: int, role: str | None, key: Path | None, reason: str, as_json: bool
+) -> int:
+    """Put VERSION of MODEL live, if everything that it needs is there; else say all that is missing (exit code 1)."""
+    from flows.run import prepare
+
+    prepare(site.home)
+    from flows.run import run_promotion
+    from flows.show import show_release
+    from tasks.approve import answer
+    from tasks.promote import case_of
+    from tasks.record import Desk
+
+    case = case_of(str(site.home), str(site.folder(known(site, model, model))), version)
+    if role and key:
+        answer(case, role=role, key=key, reason=reason)
+    refused = run_promotion(case, version)
+    show_release(Desk(case.home, model), case.release, as_json=as_json, brief=True)
+    for line in refused:
+        click.echo(f"Not promoted: {plain(line)}", err=True)
+    return HALTED if refused else 0
 
 
 @click.command()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headgate.home import Home
 from tasks import serve, warm
+
+if TYPE_CHECKING:
+    from tasks.record import Case
 
 _SETTINGS = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # the run's page keeps the rest
@@ -58,6 +62,21 @@ def run_release(home: Path, folder: Path, requester: str, **given: str | None) -
     if ended.name in ("Failed", "Crashed"):
         ended.result()  # raises what the flow raised
     return str(ended.message)
+
+
+def run_promotion(case: Case, version: int) -> tuple[str, ...]:
+    """Run the promote flow, and return everything that forbids the promotion. `prepare` comes first.
+
+    Raises:
+        HeadgateError: what the flow raised.
+    """
+    from flows.promote import promote
+
+    _await_server(Home(case.home))
+    ended = promote(version=version, folder=str(case.folder), home=str(case.home), return_state=True)
+    if ended.name in ("Failed", "Crashed"):
+        ended.result()  # raises what the flow raised
+    return () if ended.is_completed() else tuple(str(ended.message).split("; "))
 
 
 def _await_server(home: Home) -> None:

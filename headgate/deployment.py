@@ -63,6 +63,7 @@ def _of_model(folder: str, policy: Policy, home: str) -> tuple[Deployment, ...]:
     model = {**where, "model": name}
     return (
         _deployment("release", name, {"folder": folder, **where}, policy.schedule),
+        _deployment("promote", name, {"folder": folder, **where}),
         _deployment("rollback", name, model),
         _deployment("audit", name, model, EVERY_NIGHT, "CANCEL_NEW"),
     )
@@ -77,6 +78,10 @@ _FLOWS = {
         "flows.release.release",
         "Validate, train, register, evaluate, package, ask people, promote; or halt. The alias moves only if every "
         "gate passes and the people whom the policy names have signed.",
+    ),
+    "promote": (
+        "flows.promote.promote",
+        "Put a version live that people have approved, or approve it here. What it lacks is said, and nothing moves.",
     ),
     "rollback": (
         "flows.rollback.rollback",

@@ -72,6 +72,17 @@ def asked(case: Case) -> bool:
     raise AssertionError  # pragma: no cover - it counts for ever
 
 
+def agreed(case: Case, *, who: str, role: str, reason: str, signature: str) -> tuple[str, ...]:
+    """Take an approval that came with another form; why it does not count, and then a page shows how to sign."""
+    given = Answer(decision="approve", name=who, role=role, reason=reason, signature=signature)
+    problems = take(case, given)
+    if problems:
+        desk = Desk(case.home, case.model)
+        above = returned(problems, _again(desk, desk.release(case.release), given))
+        create_markdown_artifact(key=case.artifact("answer"), markdown=page(case, form=True, above=above))
+    return problems
+
+
 def take(case: Case, given: Answer | None) -> tuple[str, ...]:
     """Record an answer, if it counts and is not recorded yet.
 

@@ -11,6 +11,7 @@ from headgate.records import Evaluated, Registered
 from headgate.release import Release
 from headgate.state import State, fold
 from tasks.connect import tracking_uri
+from tasks.link import form_of
 from tasks.read import read_signers
 from tasks.record import Case, Desk, now
 from tasks.serve import running
@@ -53,7 +54,9 @@ def _before(desk: Desk, state: State, release: Release) -> tuple[str, Policy] | 
 
 def _links(desk: Desk, release: Release) -> dict[str, str]:
     registered = release.step(Registered)
+    form = form_of("promote", desk.model, version=registered.version)
     found = {"the package, with its card, on the machine that made it": str(desk.home.package(release.id))}
+    found |= {"promote it by hand, by this form": form} if form else {}
     place = _mlflow(desk)
     if place is None:
         return {**found, "MLflow has no page here; this starts one": "headgate up"}

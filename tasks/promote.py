@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -9,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import objections
-from headgate.errors import SlotTaken
+from headgate.errors import BadInput, SlotTaken
 from headgate.ledger import Ledger
 from headgate.markdown import escaped
 from headgate.policy import Policy
@@ -48,6 +49,37 @@ def promote(case: Case) -> tuple[str, ...]:
         _finish(desk, registry, case)
     create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(case, refused))
     return refused
+
+
+def case_of(home: str, folder: str, version: int) -> Case:
+    """The case of the release that made a version.
+
+    Raises:
+        BadInput: no release made it, so that there is no evidence about it.
+    """
+    place = Path(folder).resolve()
+    state = Desk(Path(home).resolve(), place.name).state()
+    made = state.maker(version)
+    if made is None:
+        known = sorted(r.step(Registered).version for r in state.releases.values() if r.find(Registered))
+        raise BadInput(
+            f"version {version} of {place.name}",
+            got="a version that no release made: there is no evidence about it",
+            expected=f"one of {known}",
+            next_step=f"release it: `headgate release {place.name}`",
+        )
+    return Case(home=Path(home).resolve(), folder=place, model=place.name, release=made.id)
+
+
+def refuse(case: Case, stage: str) -> tuple[str, ...]:
+    """Why a stage of the rollout cannot be promoted to; empty if it can. An empty name means the last stage."""
+    desk = Desk(case.home, case.model)
+    stages = [one.name for one in desk.policy(desk.release(case.release)).rollout.stage]
+    if stage in ("", stages[-1]):
+        return ()
+    if stage in stages:
+        return (f"the stage '{stage}' has no alias of its own yet: only '{stages[-1]}' is promoted to",)
+    return (f"there is no stage '{stage}'; the policy has {', '.join(stages)}",)
 
 
 def why_not(case: Case) -> tuple[str, ...]:
