@@ -72,6 +72,11 @@ def asked(case: Case) -> bool:
     raise AssertionError  # pragma: no cover - it counts for ever
 
 
+def waits(case: Case) -> bool:
+    """Whether this run was suspended before, all steps done, and its release still waits for people."""
+    return bool(_answered()) and standing(case).stage == "waiting"
+
+
 def take(case: Case, given: Answer | None) -> tuple[str, ...]:
     """Record an answer, if it counts and is not recorded yet.
 
