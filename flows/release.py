@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from headgate import records as r
 from headgate.record import Record
 from tasks.approve import approve
-from tasks.ask import asked
+from tasks.ask import asked, waits
 from tasks.emit import emit
 from tasks.evaluate import evaluate
 from tasks.halt import halt
@@ -70,7 +70,8 @@ def release(
     asking = flow_run.id or None
     case = reopen(home, folder, resume) if resume else request(home, folder, requester, training, evaluation, asking)
     sign_case(case)
-    _advance(case)
+    if not waits(case):
+        _advance(case)
     while asked(case):
         _advance(case)
     settle(case.home)

@@ -28,6 +28,7 @@ from headgate.records import record_of
 from headgate.release import Release
 from headgate.state import State, fold
 from headgate.verdict import Verdict
+from headgate.watch import Escalated, Reminded, Withdrawn
 
 LINEAGE = "lineage.ndjson"
 """A release's events up to its packaging, in its package: one per line, in canonical JSON."""
@@ -138,10 +139,14 @@ def _told(at: _At, record: Record) -> Iterator[Json]:
         yield _event(at, "START", f"promote/{at.entry.seq}", at.entry.time, _intended(at, record, "started"))
     elif isinstance(record, r.Promoted | r.PromotionUndone):
         yield _closed(at, record)
-    else:
+    elif not isinstance(record, _BESIDE):
         yield from _step(at, record)
     if isinstance(record, r.Promoted | r.Halted):
         yield _ended(at, record)
+
+
+# They change who is waited for, and nothing that a version is made from. What a promotion relied on says itself.
+_BESIDE = (Reminded, Escalated, Withdrawn)
 
 
 def _step(at: _At, record: Record) -> Iterator[Json]:

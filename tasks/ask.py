@@ -83,6 +83,11 @@ def agreed(case: Case, *, who: str, role: str, reason: str, signature: str) -> t
     return problems
 
 
+def waits(case: Case) -> bool:
+    """Whether this run was suspended before, all steps done, and its release still waits for people."""
+    return bool(_answered()) and standing(case).stage == "waiting"
+
+
 def take(case: Case, given: Answer | None) -> tuple[str, ...]:
     """Record an answer, if it counts and is not recorded yet.
 

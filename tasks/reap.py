@@ -7,6 +7,7 @@ its own remedy also "crashes" runs that wait for people: so only RUNNING runs ar
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ GRACE = timedelta(seconds=30)
 """So long a run may be RUNNING before its process has said that it runs it."""
 
 _PAGE = 200
+_MARK = re.compile(r"(?P<host>\S+) (?P<pid>[0-9]{1,9}) (?P<began>[0-9.]+)")
 _TOLERANCE = 2.0  # seconds: the start of a process is counted from a boot time that a clock may correct
 
 
@@ -94,13 +96,13 @@ def mark(pid: int) -> str:
 
 def is_gone(marked: str) -> bool:
     """Whether a process of this machine, as `mark` names it, has ended; its number may belong to another one by now."""
-    host, _, rest = marked.partition(" ")
-    pid, _, began = rest.partition(" ")
-    if host != socket.gethostname() or not pid.isdigit():
+    said = _MARK.fullmatch(marked)
+    if said is None or said["host"] != socket.gethostname():
         return False
     try:
-        found = psutil.Process(int(pid))
-        return bool(found.status() == psutil.STATUS_ZOMBIE) or abs(found.create_time() - float(began)) > _TOLERANCE
+        found = psutil.Process(int(said["pid"]))
+        ended = bool(found.status() == psutil.STATUS_ZOMBIE)
+        return ended or abs(found.create_time() - float(said["began"])) > _TOLERANCE
     except psutil.NoSuchProcess:
         return True
 

@@ -26,7 +26,7 @@ from tasks.record import Case, Desk
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TASKS = ("snapshot", "train", "register", "evaluate", "package", "approve", "promote", "publish")
+TASKS = ("snapshot", "train", "register", "evaluate", "package", "approve", "ask", "promote", "publish", "halt")
 SERVED = ServingProfile(latencies_us=(1000,) * 300, loads_ms=(1.0,), peak_memory_mib=200.0)
 
 
@@ -36,7 +36,7 @@ class Pages:
 
     made: list[tuple[str, str]] = field(default_factory=list)
 
-    def markdown(self, *, key: str, markdown: str) -> None:
+    def markdown(self, *, key: str, markdown: str, description: str | None = None) -> None:
         self.made.append((key, markdown))
 
     def link(self, *, key: str, link: str, link_text: str) -> None:

@@ -40,6 +40,7 @@ from headgate.lineage import events, packed, render
 from headgate.pedigree import image, pedigree
 from headgate.records import Evaluated, PromotionUndone, Registered, Validated
 from headgate.verdict import Verdict
+from headgate.watch import Escalated, Reminded
 
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "vectors" / "openlineage"
 official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="OpenLineage's own schemas are not here")
@@ -377,3 +378,11 @@ def test_what_people_write_stays_text_in_the_picture() -> None:
     ET.fromstring(svg)  # noqa: S314 - our own
     assert "<b>" not in svg
     assert image(svg).startswith("![")
+
+
+def test_who_is_waited_for_is_no_lineage_and_stops_none() -> None:
+    book = waiting()
+    before = rendered(book)
+    book.say("tiny-1", Reminded(missing={"risk": 1, "product": 2}))
+    book.say("tiny-1", Escalated(role="risk", to="product"))
+    assert rendered(book) == before

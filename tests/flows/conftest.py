@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from model_folder import Toy, build
+from staged import built, pages, stage
+
+__all__ = ["built", "pages", "stage"]
 
 
 @pytest.fixture(scope="session", autouse=True)

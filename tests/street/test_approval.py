@@ -1,0 +1,187 @@
+"""A scheduled release, decided in a browser: by the pages alone, as approvers see them.
+
+The screenshots are kept in the folder that HEADGATE_SHOTS names, else in the test's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import pytest
+from model_folder import PEOPLE, Toy
+from terminal import Terminal
+
+from headgate import sshsig
+from headgate.approval import namespace
+from headgate.release import Release
+from headgate.state import fold
+from tasks.record import Desk
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(p).exists()), None)
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+T = TypeVar("T")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: nobody can look at the pages")
+
+
+@pytest.fixture(scope="module")
+def places(terminal: Terminal) -> dict[str, str]:
+    """The platform, with a release every minute until the first one has begun."""
+    policy = terminal.toy.folder / "policy.toml"
+    policy.write_text(policy.read_text() + '\n[schedule]\ncron = "* * * * *"\n')
+    return dict(terminal.json("up"))
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()
+
+
+def awaited(find: Callable[[], T | None], what: str, seconds: float = 150) -> T:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := find():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"{what} did not come within {seconds:.0f} s")
+
+
+def released(toy: Toy) -> Release | None:
+    if not toy.home.joinpath("store").exists():
+        return None
+    return fold(toy.name, Desk(toy.home, toy.name).ledger().entries).releases.get("toy-1")
+
+
+class Server:
+    """The Prefect server, asked as its pages ask it."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        answer = httpx.request(method, f"{self.place}/api{path}", json=body, timeout=60)
+        return answer.json() if answer.content else None
+
+    def switch_off(self) -> None:
+        deployment = self.ask("GET", "/deployments/name/release/toy")
+        (schedule,) = deployment["schedules"]
+        path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
+        httpx.patch(f"{self.place}/api{path}", json={"active": False}, timeout=60).raise_for_status()
+
+    def waiting(self, key: str) -> str | None:
+        """The id of the run that is suspended with this form."""
+        those = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
+        found = [r["id"] for r in self.ask("POST", "/flow_runs/filter", those) if r["name"] == "toy-1"]
+        return next((i for i in found if self.run(i)["state"]["state_details"]["pause_key"] == key), None)
+
+    def run(self, run: str) -> Any:
+        return self.ask("GET", f"/flow_runs/{run}")
+
+
+class Approver:
+    """Somebody at the run's page."""
+
+    def __init__(self, page: Page, server: Server, shots: Path) -> None:
+        self.page, self.server, self.shots = page, server, shots
+        self.run = ""
+
+    def shoot(self, name: str) -> None:
+        path = self.shots / f"{name}.png"
+        self.page.screenshot(path=path)
+        assert path.stat().st_size > 10_000
+
+    def read(self) -> None:
+        self.page.goto(f"{self.server.place}/v2/runs/flow-run/{self.run}")
+        self.page.get_by_role("tab", name="Artifacts").click()
+        self.page.get_by_text("What to decide on", exact=False).first.wait_for()
+        self.shoot("1-run")
+        self.page.get_by_text("toy-1-approve", exact=False).first.click()
+        self.page.get_by_text("waits for your decision", exact=False).first.wait_for()
+        for told in ("Against the champion", "What the policy demands otherwise", "version 1 in MLflow", "roc-auc"):
+            self.page.get_by_text(told, exact=False).first.wait_for()
+        self.shoot("2-evidence")
+        self.page.get_by_text("approves as risk", exact=False).first.scroll_into_view_if_needed()
+        self.shoot("3-what-is-signed")
+
+    def open_form(self) -> None:
+        self.page.goto(f"{self.server.place}/v2/runs/flow-run/{self.run}")
+        self.page.locator("button[aria-haspopup=menu]").last.click()
+        self.page.get_by_role("menuitem", name="Resume").click()
+        self.page.get_by_text("Resume Flow Run", exact=True).wait_for()
+
+    def statement(self, role: str) -> str:
+        """The text to sign, as it can be copied from the page."""
+        dialog = self.page.get_by_role("dialog")
+        block = dialog.locator("pre", has_text=f"-n {role}@headgate").first
+        return block.inner_text().partition("<<'STATEMENT'\n")[2].partition("STATEMENT")[0]
+
+    def submit(self, role: str, key: Path, shot: str) -> None:
+        shown = self.statement(role)
+        signature = sshsig.sign(key.read_bytes(), shown.encode(), namespace(role))
+        dialog = self.page.get_by_role("dialog")
+        self._choose("Decision", "approve")
+        dialog.get_by_label("Your name").fill(json.loads(shown)["person"])
+        self._choose("Your role", role)
+        dialog.get_by_label("Signature").fill(signature)
+        self.shoot(shot)
+        dialog.get_by_role("button", name="Resume").click()
+        dialog.wait_for(state="detached")
+
+    def _choose(self, label: str, value: str) -> None:
+        self.page.get_by_role("dialog").get_by_label(label).click()
+        self.page.get_by_role("option", name=value, exact=True).click()
+
+
+def test_a_scheduled_release_is_decided_in_the_pages_and_goes_live(
+    terminal: Terminal, places: dict[str, str], page: Page, tmp_path: Path
+) -> None:
+    toy, server = terminal.toy, Server(places["prefect"])
+    awaited(lambda: released(toy), "the scheduled release")
+    server.switch_off()
+    shots = Path(os.environ.get("HEADGATE_SHOTS", tmp_path))
+    shots.mkdir(parents=True, exist_ok=True)
+    approver = Approver(page, server, shots)
+    approver.run = awaited(lambda: server.waiting("answer-0"), "the form")
+    assert server.run(approver.run)["auto_scheduled"]
+    approver.read()
+
+    approver.open_form()
+    approver.submit("risk", toy.keys["product"], "4-wrong-signature")
+    awaited(lambda: server.waiting("answer-1"), "the form that comes back")
+    approver.open_form()
+    page.get_by_text("Not recorded", exact=False).first.wait_for()
+    page.get_by_text("may sign as risk for nobody", exact=False).first.wait_for()
+    assert page.get_by_role("dialog").get_by_label("Your name").input_value() == PEOPLE["risk"]
+    approver.shoot("5-what-was-wrong")
+
+    approver.submit("risk", toy.keys["risk"], "6-signed")
+    awaited(lambda: server.waiting("answer-2"), "the form for the second role")
+    approver.open_form()
+    approver.submit("product", toy.keys["product"], "7-second-role")
+    awaited(lambda: (r := released(toy)) and r.promoted, "the promotion")
+
+    awaited(lambda: server.run(approver.run)["state"]["name"] == "Promoted", "the end of the run")
+    page.goto(f"{server.place}/v2/runs/flow-run/{approver.run}")
+    page.get_by_text("Promoted").first.wait_for()
+    approver.shoot("8-promoted")
+    page.goto(f"{places['mlflow']}/#/models/toy/versions/1")
+    page.get_by_text("champion").first.wait_for()
+    approver.shoot("9-mlflow")
+    assert terminal.json("status")["toy"]["aliases"] == {"champion": 1}
+    assert terminal.json("audit")["toy"]["anomalies"] == []
