@@ -15,11 +15,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from headgate.approval import moment, objections
 from headgate.canonical import canonical, digest_of
 from headgate.challenge import Challenges
+from headgate.display import Display, misplaced, misshown, rendered_from
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.excuse import adds, standing
@@ -62,11 +64,12 @@ class Findings:
     """What an audit looked at and what was wrong.
 
     Attributes:
-        entries, digests, verdicts, approvals, waivers: how many were checked; nothing checked is not "all well".
+        entries, digests, verdicts, approvals, waivers, pages: how many were checked; nothing checked is not "all well".
         anomalies: everything that is wrong, in the order of the ledger. Beside those of `Anomaly`, the names are
             ``changed_evidence``, ``missing_evidence``, ``broken_rule``, ``not_recomputable``, ``wrong_policy``,
             ``other_champion``, ``other_verdict``, ``other_package``, ``other_quorum``, ``void_approval``,
-            ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias`` and ``moved_alias``.
+            ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias``, ``moved_alias`` and
+            ``other_page``.
     """
 
     entries: int
@@ -74,6 +77,7 @@ class Findings:
     verdicts: int
     approvals: int
     waivers: int
+    pages: int
     anomalies: tuple[Anomaly, ...]
 
 
@@ -87,6 +91,7 @@ def audit(
     evidence: Mapping[Digest, bytes],
     live: Mapping[str, int | None] | None = None,
     *,
+    pages: Mapping[int, Display] = MappingProxyType({}),
     signers: AllowedSigners | None = None,
 ) -> Findings:
     """Everything that is wrong with the records of one model.
@@ -94,7 +99,7 @@ def audit(
     Args:
         slots: the ledger's stored bytes by slot. evidence: all stored evidence by the digest it is stored under.
         live: the version behind each alias as the registry shows it, where an alias that is absent points to nothing;
-            None if the registry was not asked.
+            None if the registry was not asked. pages: what it shows of versions.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
     """
     walk = Walk(model, {d: data for d, data in evidence.items() if digest_of(data) == d}, signers)
@@ -104,23 +109,26 @@ def audit(
         Anomaly("changed_evidence", -1, digest_of(evidence[d]), d) for d in evidence.keys() - walk.evidence.keys()
     ]
     if not any(a.slot >= 0 for a in found):
-        found += _contents(walk, states(walk, ledger), live)
+        found += _contents(walk, ledger, live, pages)
     return Findings(entries=len(slots), anomalies=tuple(found), **walk.checked)
 
 
 def _contents(
-    walk: Walk, places: Iterator[Place | Anomaly], live: Mapping[str, int | None] | None
+    walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None, pages: Mapping[int, Display]
 ) -> Iterator[Anomaly]:
-    state, slot = State(walk.model), -1
-    for place in places:
+    state, slot, claimed = State(walk.model), -1, rendered_from(pages, ledger)
+    kept: dict[int, State] = {}
+    for place in states(walk, ledger):
         if isinstance(place, Anomaly):
             yield place
             return
         state, slot, record = place.state, place.slot, record_of(place.entry.kind, dict(place.entry.body))
         yield from _absent(walk, place, relied_on(record))
         yield from recomputed(walk, place, record)
+        kept |= {slot + 1: state} if slot + 1 in claimed.values() else {}
     if live is not None:
-        yield from _aliases(state, slot, live)
+        yield from misplaced(state, slot, live)
+    yield from misshown(walk, kept, claimed, pages)
 
 
 def states(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
@@ -308,13 +316,3 @@ _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     WaiverRevoked: _revocation,
 }
 """What can be computed again, by kind of record."""
-
-
-def _aliases(state: State, slot: int, live: Mapping[str, int | None]) -> Iterator[Anomaly]:
-    for alias in dict.fromkeys((*state.aliases, *live)):
-        allowed = [state.aliases.get(alias)]
-        if state.intention is not None and state.intention.record.alias == alias:
-            allowed.append(state.intention.record.new)
-        if live.get(alias) not in allowed:
-            decided = " or ".join(map(str, allowed))
-            yield Anomaly("moved_alias", slot, f"'{alias}' at {live.get(alias)}", f"{decided}, as the ledger decided")

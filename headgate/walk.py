@@ -15,7 +15,7 @@ from headgate.release import Release
 from headgate.signers import AllowedSigners
 from headgate.state import State
 
-COUNTED = ("digests", "verdicts", "approvals", "waivers")
+COUNTED = ("digests", "verdicts", "approvals", "waivers", "pages")
 
 
 @dataclass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from headgate.audit import Findings, audit
 from headgate.canonical import DIGEST
+from headgate.display import Display
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.home import Home
@@ -13,9 +15,11 @@ from headgate.ledger import slots
 from headgate.signers import AllowedSigners
 from headgate.state import fold
 from headgate.store import Store
-from tasks.connect import alias_version, client
+from tasks.connect import alias_version, asking, client
 from tasks.place import opened, store_of
 from tasks.record import Desk
+
+_PAGE = 200
 
 
 def audit_all(
@@ -30,7 +34,7 @@ def audit_all(
 
     Args:
         store: the address of a copy, with its evidence, to audit instead of the home's own stores.
-        ask_registry: compare the aliases with what MLflow shows.
+        ask_registry: compare the aliases, and the pages of the versions, with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
     """
     place, objects = _stores(Home(home), store)
@@ -45,6 +49,7 @@ def audit_all(
             desk.verifier,
             evidence,
             _live(desk) if ask_registry else None,
+            pages=_pages(desk) if ask_registry else {},
             signers=signers,
         )
         for desk in desks
@@ -70,3 +75,14 @@ def _live(desk: Desk) -> dict[str, int | None] | None:
         return None  # the ledger's own anomalies say more
     registry = client(desk.home)
     return {alias: alias_version(registry, desk.model, alias) for alias in aliases}
+
+
+def _pages(desk: Desk) -> dict[int, Display]:
+    registry, token = client(desk.home), None
+    found: list[Any] = []
+    with asking(f"versions of {desk.model}"):
+        while token != "":
+            page = registry.search_model_versions(f"name='{desk.model}'", max_results=_PAGE, page_token=token)
+            found += page
+            token = page.token or ""
+    return {int(v.version): Display(v.description or "", dict(v.tags)) for v in found}
