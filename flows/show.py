@@ -140,7 +140,8 @@ def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
         console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
     for name, f in found.items():
         checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals"
-        checked += f"{f', {f.waivers} waivers' if f.waivers else ''} recomputed"
+        more = {"waivers": f.waivers, "pages": f.pages}
+        checked += "".join(f", {n} {what}" for what, n in more.items() if n) + " recomputed"
         shown = titled(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
         for a in f.anomalies:
             add_row(shown, "evidence" if a.slot < 0 else a.slot, a.name, a.got, a.expected)
@@ -259,7 +260,7 @@ def _judged(desk: Desk, release: Release) -> Judged | None:
 
 
 def _findings(found: Findings) -> dict[str, Any]:
-    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals", "waivers")}
+    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals", "waivers", "pages")}
     return {**counted, "anomalies": [vars(a) for a in found.anomalies], "checkpoint": found.checkpoint}
 
 

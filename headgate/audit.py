@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from headgate.approval import moment, objections
 from headgate.canonical import canonical, digest_of
 from headgate.challenge import Challenges
+from headgate.display import Display, misplaced, misshown, rendered_from
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.excuse import adds, standing
@@ -65,6 +67,7 @@ def audit(
     evidence: Mapping[Digest, bytes],
     live: Mapping[str, int | None] | None = None,
     *,
+    pages: Mapping[int, Display] = MappingProxyType({}),
     signers: AllowedSigners | None = None,
     witnesses: Mapping[str, bytes] | None = None,
 ) -> Findings:
@@ -73,7 +76,7 @@ def audit(
     Args:
         slots: the ledger's stored bytes by slot. evidence: all stored evidence by the digest it is stored under.
         live: the version behind each alias as the registry shows it, where an alias that is absent points to nothing;
-            None if the registry was not asked.
+            None if the registry was not asked. pages: what it shows of versions.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
         witnesses: what `headgate.witness` takes: checkpoints and approval texts, by where they are kept.
     """
@@ -85,23 +88,26 @@ def audit(
     ]
     if not any(a.slot >= 0 for a in found):
         found += against(ledger, witnesses or {}, verifier)
-        found += _contents(walk, states(walk, ledger), live)
+        found += _contents(walk, ledger, live, pages)
     return Findings(entries=len(slots), anomalies=tuple(found), ledger=ledger, checkpoint=None, **walk.checked)
 
 
 def _contents(
-    walk: Walk, places: Iterator[Place | Anomaly], live: Mapping[str, int | None] | None
+    walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None, pages: Mapping[int, Display]
 ) -> Iterator[Anomaly]:
-    state, slot = State(walk.model), -1
-    for place in places:
+    state, slot, claimed = State(walk.model), -1, rendered_from(pages, ledger)
+    kept: dict[int, State] = {}
+    for place in states(walk, ledger):
         if isinstance(place, Anomaly):
             yield place
             return
         state, slot, record = place.state, place.slot, record_of(place.entry.kind, dict(place.entry.body))
         yield from _absent(walk, place, relied_on(record))
         yield from recomputed(walk, place, record)
+        kept |= {slot + 1: state} if slot + 1 in claimed.values() else {}
     if live is not None:
-        yield from _aliases(state, slot, live)
+        yield from misplaced(state, slot, live)
+    yield from misshown(walk, kept, claimed, pages)
 
 
 def states(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:
@@ -289,13 +295,3 @@ _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     WaiverRevoked: _revocation,
 }
 """What can be computed again, by kind of record."""
-
-
-def _aliases(state: State, slot: int, live: Mapping[str, int | None]) -> Iterator[Anomaly]:
-    for alias in dict.fromkeys((*state.aliases, *live)):
-        allowed = [state.aliases.get(alias)]
-        if state.intention is not None and state.intention.record.alias == alias:
-            allowed.append(state.intention.record.new)
-        if live.get(alias) not in allowed:
-            decided = " or ".join(map(str, allowed))
-            yield Anomaly("moved_alias", slot, f"'{alias}' at {live.get(alias)}", f"{decided}, as the ledger decided")

@@ -67,11 +67,7 @@ class Validated(Record):
 
 
 class Trained(Record):
-    """A candidate is fitted: its serialised bytes, the format, and the features it reads, in order.
-
-    Attributes:
-        environment: the software that was there (a bill of materials, see `headgate.materials`).
-    """
+    """A candidate is fitted: bytes, format, the features it reads in order, and the bill of the software around it."""
 
     estimator: Digest
     environment: Digest
@@ -81,11 +77,7 @@ class Trained(Record):
 
 
 class Registered(Record):
-    """The candidate is a version in MLflow's registry.
-
-    Attributes:
-        files: the digest of each of its files. signature: the pipeline's under them (`headgate.model_signature`).
-    """
+    """The candidate is a version in MLflow's registry; `files` has each file's digest, `signature` signs them."""
 
     version: int
     run: str

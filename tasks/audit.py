@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from headgate.audit import audit
 from headgate.canonical import DIGEST
 from headgate.checkpoint import origin, sign
+from headgate.display import Display
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.home import Home
@@ -17,10 +19,12 @@ from headgate.memory import Memory
 from headgate.signers import AllowedSigners
 from headgate.store import Store
 from headgate.walk import Findings
-from tasks.connect import alias_version, checkpoints, client
+from tasks.connect import alias_version, asking, checkpoints, client
 from tasks.place import opened, store_of
 from tasks.record import Desk
 from tasks.remember import memory_of
+
+_PAGE = 200
 
 
 def audit_all(
@@ -36,7 +40,7 @@ def audit_all(
 
     Args:
         store: the address of a copy, with its evidence, to audit instead of the home's own stores.
-        ask_registry: compare the aliases and the checkpoints with what MLflow shows.
+        ask_registry: compare the aliases, the checkpoints and the pages of the versions with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
         witnesses: checkpoints and approval texts that were kept elsewhere, beside what this home remembers.
     """
@@ -47,9 +51,12 @@ def audit_all(
     found = {}
     for desk in (Desk(home, name) for name in sorted(names if model is None else {model} & names)):
         live, shown = _shown(desk) if ask_registry else (None, {})
+        pages = _pages(desk) if ask_registry else {}
         told = {**memory.notes(desk.model, desk.verifier.key_id), **shown, **(witnesses or {})}
         stored = slots(place, desk.model)
-        findings = audit(desk.model, stored, desk.verifier, evidence, live, signers=signers, witnesses=told)
+        findings = audit(
+            desk.model, stored, desk.verifier, evidence, live, pages=pages, signers=signers, witnesses=told
+        )
         found[desk.model] = _remembered(desk, memory, findings)
     return found
 
@@ -87,3 +94,14 @@ def _shown(desk: Desk) -> tuple[dict[str, int | None] | None, dict[str, bytes]]:
     except HeadgateError:
         return None, notes  # the ledger's own anomalies say more
     return {alias: alias_version(registry, desk.model, alias) for alias in aliases}, notes
+
+
+def _pages(desk: Desk) -> dict[int, Display]:
+    registry, token = client(desk.home), None
+    found: list[Any] = []
+    with asking(f"versions of {desk.model}"):
+        while token != "":
+            page = registry.search_model_versions(f"name='{desk.model}'", max_results=_PAGE, page_token=token)
+            found += page
+            token = page.token or ""
+    return {int(v.version): Display(v.description or "", dict(v.tags)) for v in found}

@@ -14,15 +14,15 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
 from headgate.canonical import digest_of
-from headgate.card import PICTURE, approvals, picture, tags
+from headgate.card import PICTURE
 from headgate.checkpoint import sign
+from headgate.display import LONGEST, cut, display
 from headgate.estimate import Estimate, survey
 from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.metrics import RESOURCES
-from headgate.model_card import model_card
 from headgate.pedigree import PEDIGREE, image, pedigree
-from headgate.pedigree import picture as picture_of_lineage
+from headgate.policy import Policy
 from headgate.quality import metrics_of
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
@@ -30,6 +30,7 @@ from headgate.serving import ServingProfile
 from headgate.slices import ALL
 from headgate.tally import Tally
 from tasks.connect import CHECKPOINT, asking, client
+from tasks.link import form_of
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -38,33 +39,40 @@ if TYPE_CHECKING:
 # MLflow's own limits: metrics in a call, characters of a metric's name, and of a description outside of SQLite.
 _BATCH = 1000
 _LONGEST_NAME = 250
-_LONGEST_DESCRIPTION = 5000
+_LONGEST_DESCRIPTION = LONGEST
+FORM = "promote by hand"
+"""The tag with the address of the promotion's form in Prefect. It is for copying: MLflow shows tags as text."""
+
 _NOT_IN_NAMES = re.compile(r"[^\w. :-]")
-_REST = "\n\nThe rest is in `package/card.md` of the run's artifacts.\n"
 
 
 @task(name="publish", retries=2, retry_delay_seconds=1, cache_policy=NO_CACHE)
 def publish(case: Case) -> None:
     """Bring the run and the version in MLflow up to what the ledger says."""
     desk = Desk(case.home, case.model)
-    release = desk.release(case.release)
+    ledger = desk.ledger()
+    release = desk.state(ledger).release(case.release)
     registered, evaluated = release.find(Registered), release.find(Evaluated)
     judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
     drawn = pedigree(case.model, release, judged)
     create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{image(drawn)}\n")
     if registered is None:
         return
-    registry = client(desk.home)
-    shown = {**tags(release, judged), CHECKPOINT: sign(desk.ledger(), desk.signer).note.decode()}
+    registry, policy = client(desk.home), desk.policy(release)
+    due = display(policy, release, judged, ledger.size, ledger.head)
+    form = form_of("promote", case.model, version=registered.version)
+    shown = {**due.tags, CHECKPOINT: sign(ledger, desk.signer).note.decode(), **({FORM: form} if form else {})}
     with asking(f"version {registered.version} of {case.model}"):
         registry.log_text(registered.run, drawn, PEDIGREE)
         if judged is not None:
-            _publish_verdict(desk, registry, case, release, judged)
+            _publish_verdict(desk, registry, case, release, policy, judged, due.description)
         for key, value in shown.items():
             registry.set_model_version_tag(case.model, str(registered.version), key, value)
 
 
-def _publish_verdict(desk: Desk, registry: MlflowClient, case: Case, release: Release, judged: Judged) -> None:
+def _publish_verdict(
+    desk: Desk, registry: MlflowClient, case: Case, release: Release, policy: Policy, judged: Judged, card: str
+) -> None:
     registered = release.step(Registered)
     metrics = _metrics(desk, release, release.step(Evaluated))
     for start in range(0, len(metrics), _BATCH):
@@ -72,19 +80,11 @@ def _publish_verdict(desk: Desk, registry: MlflowClient, case: Case, release: Re
     folder = desk.home.package(release.id)
     if folder.exists():
         registry.log_artifacts(registered.run, str(folder), "package")
-    policy = desk.policy(release)
     # Logged beside the package, because a halted release has none.
     registry.log_text(registered.run, forest(judged, title=f"{release.id}: {judged.verdict.name}"), PICTURE)
-    logged = picture(_artifact(PICTURE, registered.run))
-    card = model_card(policy, release, judged).replace(picture(PICTURE), logged, 1) + approvals(release)
-    card += f"\n{picture_of_lineage(_artifact(PEDIGREE, registered.run))}\n"
     registry.update_registered_model(case.model, description=policy.model.purpose)
-    registry.set_tag(registered.run, "mlflow.note.content", _cut(card))
+    registry.set_tag(registered.run, "mlflow.note.content", cut(card, _LONGEST_DESCRIPTION))
     _describe(registry, case.model, str(registered.version), card)
-
-
-def _artifact(name: str, run: str) -> str:
-    return f"get-artifact?path={name}&run_uuid={run}"
 
 
 def _describe(registry: MlflowClient, model: str, version: str, card: str) -> None:
@@ -95,13 +95,7 @@ def _describe(registry: MlflowClient, model: str, version: str, card: str) -> No
     except MlflowException:
         if len(card) <= _LONGEST_DESCRIPTION:
             raise
-        registry.update_model_version(model, version, description=_cut(card))
-
-
-def _cut(card: str) -> str:
-    if len(card) <= _LONGEST_DESCRIPTION:
-        return card
-    return card[: _LONGEST_DESCRIPTION - len(_REST)].rpartition("\n")[0] + _REST
+        registry.update_model_version(model, version, description=cut(card, _LONGEST_DESCRIPTION))
 
 
 def _metrics(desk: Desk, release: Release, evaluated: Evaluated) -> list[Any]:
