@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from headgate.entry import Entry
 from headgate.errors import BadInput, Tampered
+from headgate.kept import Kept
 from headgate.records import PromotionStarted, Registered
 from headgate.release import Release, Waiver
 from headgate.watch import Incident, RollbackStarted
@@ -38,14 +39,14 @@ class State:
     """
 
     model: str
-    releases: Mapping[str, Release] = field(default_factory=dict)
+    releases: Kept[str, Release] = field(default_factory=Kept)
     aliases: Mapping[str, int] = field(default_factory=dict)
     intention: Intention | None = None
     waivers: Mapping[int, Waiver] = field(default_factory=dict)
     behind: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     incidents: Mapping[int, Incident] = field(default_factory=dict)
     restores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    makers: Mapping[int, str] = field(default_factory=dict)
+    makers: Kept[int, str] = field(default_factory=Kept)
 
     def release(self, name: str) -> Release:
         """The release called `name`.
@@ -70,9 +71,8 @@ class State:
 def with_release(state: State, release: Release) -> State:
     """The state with a release as it stands now."""
     made = release.find(Registered)
-    new = made is not None and made.version not in state.makers
-    makers = {**state.makers, made.version: release.id} if made and new else state.makers
-    return replace(state, releases={**state.releases, release.id: release}, makers=makers)
+    makers = state.makers.put(made.version, release.id) if made and made.version not in state.makers else state.makers
+    return replace(state, releases=state.releases.put(release.id, release), makers=makers)
 
 
 def demand(holds: bool, entry: Entry, expected: str) -> None:

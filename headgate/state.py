@@ -157,11 +157,13 @@ def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> S
     same = (record.alias, record.old, record.new) == (intention.alias, intention.old, intention.new)
     demand(same, entry, "the promotion that was intended")
     behind = (*state.behind.get(record.alias, ()), *([] if record.old is None else [record.old]))
+    if record.new in behind:
+        behind = tuple(v for v in behind if v != record.new)
     moved = replace(
         state,
         intention=None,
         aliases={**state.aliases, record.alias: record.new},
-        behind={**state.behind, record.alias: tuple(v for v in behind if v != record.new)},
+        behind={**state.behind, record.alias: behind},
     )
     return with_release(moved, replace(release, promoted=record))
 

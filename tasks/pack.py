@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from headgate.errors import BadInput
 
 MOST_BYTES, MOST_FILES = 2**30, 10_000
 """What a package may hold at most: more is no package, but an attack on whoever opens it."""
+
+# What the libraries raise when the bytes of an archive are not as they were written.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError)
 
 
 def pack(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -49,7 +54,7 @@ def unpack(place: Path) -> dict[str, bytes]:
             _demand_modest(place, len(listed), sum(info.file_size for info in listed))
             _demand_distinct(place, [info.filename for info in listed])
             return _below_the_top({info.filename: archive.read(info) for info in listed})
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise _no_package(place, f"{type(error).__name__}: {error}") from error
 
 

@@ -1,16 +1,16 @@
-"""Read: a model's folder under `expectations/`."""
+"""Read: a model's folder under `expectations/`. Every command imports this, so it imports what reads when it reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headgate.errors import BadInput
-from headgate.part import MODEL_NAME
-from headgate.policy import Policy
-from headgate.policy_file import parse
-from headgate.scenario_file import parse as parse_scenarios
-from headgate.signers import AllowedSigners
+
+if TYPE_CHECKING:
+    from headgate.policy import Policy
+    from headgate.signers import AllowedSigners
 
 SIGNERS = "allowed_signers"
 
@@ -43,6 +43,8 @@ def read_policy(folder: Path) -> Policy:
     Raises:
         BadInput: there is none, it is not valid, or it is the policy of a model with another name.
     """
+    from headgate.policy_file import parse
+
     path = folder / "policy.toml"
     policy = parse(read_file(path), str(path))
     if policy.model.name != folder.name:
@@ -61,10 +63,12 @@ def read_scenarios(folder: Path, policy: Policy) -> bytes | None:
     Raises:
         BadInput: there is no such file, or it is not what `headgate.scenario_file` describes.
     """
+    from headgate.scenario_file import parse
+
     if policy.scenarios is None:
         return None
     data = read_file(folder / policy.scenarios)
-    parse_scenarios(data, str(folder / policy.scenarios))
+    parse(data, str(folder / policy.scenarios))
     return data
 
 
@@ -74,6 +78,8 @@ def read_signers(folder: Path) -> AllowedSigners:
     Raises:
         BadInput: there is no such file, or it is not in OpenSSH's format.
     """
+    from headgate.signers import AllowedSigners
+
     path = folder / SIGNERS
     try:
         return AllowedSigners.parse(read_file(path).decode())
@@ -89,6 +95,8 @@ def read_file(path: Path) -> bytes:
     Raises:
         BadInput: it cannot be read.
     """
+    from headgate.part import MODEL_NAME
+
     if not MODEL_NAME.fullmatch(path.parent.name) or not path.is_file():
         raise BadInput(
             f"file {path}",

@@ -28,7 +28,8 @@ def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_ar
         ("guard", "all"),
     ]
     assert made[0].parameters == {"folder": "/x/tiny", "home": "/home"}
-    assert made[1].parameters == made[2].parameters == {"home": "/home", "model": "tiny"}
+    assert made[1].parameters == {"folder": "/x/tiny", "home": "/home"}
+    assert made[2].parameters == made[3].parameters == {"home": "/home", "model": "tiny"}
     assert len({one.slug for one in made}) == len(made)
 
 

@@ -97,6 +97,23 @@ def test_every_prefix_is_valid_and_keeps_its_root(good: dict[int, bytes]) -> Non
         assert append(shelf, ledger, SIGNER, **said(50)).size == size + 1
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.text(max_size=5), st.integers(0, 3), st.booleans()), max_size=12), st.data())
+def test_any_prefix_of_any_ledger_is_valid_and_goes_on(told: list[tuple[str, int, bool]], data: st.DataObject) -> None:
+    shelf, ledger, second = Shelf(), Ledger(MODEL), 0
+    for number, (text, pause, release) in enumerate(told):
+        second += pause
+        time = f"2026-07-01T12:00:{second:02}Z"
+        changes = {"body": {"text": text}, "time": time, "release": "r" if release else None}
+        ledger = append(shelf, ledger, SIGNER, **said(number, **changes))
+    size = data.draw(st.integers(0, len(told)))
+    prefix = read_all(dict(enumerate(ledger.stored[:size])))
+    assert prefix == ledger.at(size)
+    assert prefix.root() == ledger.root_at(size) == merkle.root(ledger.stored[:size])
+    assert merkle.consistent(size, prefix.root(), ledger.size, ledger.root(), ledger.consistency(size))
+    assert append(Shelf(), prefix, SIGNER, **said(50, time="2026-07-01T12:59:59Z")).size == size + 1
+
+
 def read_all(files: Mapping[int, bytes]) -> Ledger:
     shelf = Shelf()
     shelf.files = {slot_name(MODEL, slot): data for slot, data in files.items()}

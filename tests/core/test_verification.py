@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,14 @@ from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
 from headgate.dossier import crosswalks
-from headgate.errors import HeadgateError
+from headgate.errors import BadInput, HeadgateError
 from headgate.ledger import Ledger
-from headgate.package import HISTORY, MANIFEST, manifest
+from headgate.package import HISTORY, MANIFEST, manifest, unlike
 from headgate.records import Packaged
 from headgate.replay import replay
 from headgate.signing import Signer, new_key
 from headgate.verification import verify
+from tasks.pack import unpack
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.zip"))
 PEOPLE = ((ANA, "risk"), (BOB, "product"), (CAT, "product"))
@@ -107,16 +109,74 @@ def test_a_file_too_many_is_named():
     assert names(package() | {"approvals/x/y.txt": b"x"}) == ["extra_file"]
 
 
-def test_every_sampled_bit_is_missed_by_nobody():
-    """Every file, and as many bits of each as can be afforded; each flip alone must be found."""
-    files, random, tried = package(), np.random.default_rng(7), 0
+def flips(files, each, seed=7):
+    """Every file with one bit flipped, at so many places of each, or at all of a smaller one."""
+    random = np.random.default_rng(seed)
     for name, data in files.items():
-        for bit in random.choice(8 * len(data), min(8 * len(data), 24), replace=False).tolist():
+        for bit in random.choice(8 * len(data), min(8 * len(data), each), replace=False).tolist():
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << bit % 8
-            assert not verify({**files, name: bytes(flipped)}).sound, f"bit {bit} of {name}"
-            tried += 1
-    assert tried > 400
+            yield name, bit, {**files, name: bytes(flipped)}
+
+
+def missed(files, each):
+    """How many flips were tried, by file, and those that were not found."""
+    tried, sound = Counter(), []
+    for name, bit, flipped in flips(files, each):
+        tried[name] += 1
+        sound += [(name, bit)] if verify(flipped).sound else []
+    return tried, sound
+
+
+def test_every_sampled_bit_is_missed_by_nobody():
+    files = package()
+    tried, sound = missed(files, 24)
+    assert sound == [], f"{len(sound)} of {tried.total()}"
+    assert tried == {name: min(24, 8 * len(data)) for name, data in files.items()}
+    assert tried.total() > 500
+
+
+@pytest.mark.proof
+def test_every_bit_of_what_no_manifest_pins_is_missed_by_nobody():
+    """The manifest and the answers are pinned by nothing but each other: all bits of one, many of the others."""
+    files = package()
+    tried, sound = missed({MANIFEST: files[MANIFEST]}, 10**9)
+    assert (sound, tried.total()) == ([], 8 * len(files[MANIFEST]))
+    tried, sound = missed(files, 400)
+    assert sound == [], f"{len(sound)} of {tried.total()}"
+    assert tried.total() > 9_000
+
+
+def test_every_bit_of_every_pinned_file_changes_what_the_manifest_says():
+    """No file has a part that the manifest does not cover: all bits, as the check of the files alone sees them."""
+    files, tried = package(people=()), 0
+    small = {name: data for name, data in files.items() if len(data) < 700 and name != MANIFEST}
+    listed = {name: digest_of(data) for name, data in small.items()}
+    for name, _, flipped in flips(small, 10**9):
+        assert unlike(listed, flipped) == (name,)
+        tried += 1
+    assert tried == 8 * sum(map(len, small.values())) > 5_000
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_a_flipped_bit_of_an_archive_is_found_or_changes_no_file(path, tmp_path):
+    whole, random, told = path.read_bytes(), np.random.default_rng(11), Counter()
+    files = unpack(path)
+    for bit in random.choice(8 * len(whole), 400, replace=False).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        place = tmp_path / "flipped.zip"
+        place.write_bytes(bytes(flipped))
+        try:
+            found = unpack(place)
+        except BadInput:
+            told["no archive"] += 1
+            continue
+        # What an archive says of its files beside their bytes, such as their times, is no part of a package.
+        told["same files" if found == files else "found"] += 1
+        assert found == files or not verify(found).sound, f"bit {bit}"
+    assert told["no archive"] > 300
+    assert told.total() == 400
 
 
 def test_a_verdict_that_was_turned_is_found_although_the_manifest_was_made_again():
