@@ -105,7 +105,7 @@ in-toto. With a file of the model beside it:
     cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
         --type https://in-toto.io/attestation/test-result/v0.1 model.skops
 
-Without any of these tools, `openssl` verifies each of the three (this must say OK; compare `pipeline.pub` with one that
+Without any of these tools, `openssl` verifies each of them (this must say OK; compare `pipeline.pub` with one that
 you have from elsewhere):
 
     at=$(mktemp -d) && python3 -c "import base64, json, sys; e = json.load(open(sys.argv[1]))['dsseEnvelope']; \\
@@ -113,6 +113,10 @@ you have from elsewhere):
     open(place + '/said', 'wb').write(b'DSSEv1 %d %b %d %b' % (len(kind), kind, len(said), said)); \\
     open(place + '/sig', 'wb').write(base64.b64decode(e['signatures'][0]['sig']))" model.sig "$at" &&
     openssl dgst -sha256 -verify pipeline.pub -signature "$at/sig" "$at/said"
+
+`verdicts.sigstore.json` has the verdicts with all their arithmetic; `approvals/approvals.sigstore.json` and
+`approvals/promotion.sigstore.json`, which come later, say who answered and that the alias was moved. Their predicates
+are described by `lineage-facets.json`.
 
 `ledger.jsonl` holds the ledger's entries up to the packaging, one per line, each as stored: an entry's `prev` is the
 SHA-256 of the line before it (without its newline), which this must call True:

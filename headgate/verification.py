@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from headgate import attestation, sshsig
 from headgate.approval import Statement, namespace, same_person
 from headgate.audit import recomputed, states
-from headgate.canonical import digest_of, parse
+from headgate.canonical import canonical, digest_of, parse
 from headgate.dossier import crosswalks, documents
+from headgate.endorsement import ANSWERS, PROMOTION, TYPES, VERDICTS, Happening, judged_so
 from headgate.entry import Digest, moment
 from headgate.errors import HeadgateError
 from headgate.judgement import Judged
@@ -37,6 +38,7 @@ from headgate.walk import Place, Walk
 
 _REGISTERED = "the registered model's files"
 _ANSWER = re.compile(r"approvals/[^/]+\.(txt|sig)")
+_LATER = (ANSWERS, PROMOTION)
 
 
 class _Manifest(BaseModel):
@@ -102,7 +104,9 @@ def _listed(files: Mapping[str, bytes], found: Verified) -> dict[str, Digest] | 
 
 
 def _files(listed: Mapping[str, Digest], files: Mapping[str, bytes]) -> Iterator[Anomaly]:
-    own = {n: data for n, data in files.items() if n in listed or not (n == MANIFEST or _ANSWER.fullmatch(n))}
+    own = {
+        n: data for n, data in files.items() if n in listed or not (n in (MANIFEST, *_LATER) or _ANSWER.fullmatch(n))
+    }
     for name in unlike(listed, own):
         if name not in files:
             yield _of_file("missing_file", f"no {name}", listed[name])
@@ -135,6 +139,7 @@ def _history(
     if release is not None:
         found.release = release.id
         _answers(files, release, found, signers)
+        found.anomalies += _later(files, release, verifier, found)
 
 
 def _release(
@@ -156,7 +161,7 @@ def _release(
             found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
     found.checked["verdicts"] = walk.checked["verdicts"]
     found.anomalies += _attested(walk, listed, release, verifier)
-    found.checked["attestations"] = len(attestation.FILES) + 1
+    found.checked["attestations"] = len(attestation.FILES) + 2
     found.anomalies += _lineage(walk, ledger, listed, release)
     found.anomalies += _documents(walk, listed, release, found)
     return release
@@ -164,18 +169,45 @@ def _release(
 
 def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
     judged = Judged.model_validate_json(walk.get(release.step(Evaluated).judged))
-    for name, expected in attestation.predicates(release, judged).items():
-        try:
-            told = attestation.read(walk.get(listed.get(name, "")), verifier)
-        except HeadgateError as error:
-            yield _of_file("bad_attestation", f"{name}: {error.got}", error.expected)
-            continue
-        subjects = {each.name: f"sha256:{each.digest.get('sha256')}" for each in told.subject}
-        if (told.predicate_type, told.predicate) != (attestation.FILES[name], expected):
+    expected: dict[str, Mapping[str, object]] = {**attestation.predicates(release, judged)}
+    for name, predicate in {**expected, VERDICTS: judged_so(release, judged)}.items():
+        told = _told(name, walk.evidence.get(listed.get(name, ""), b""), release, verifier)
+        if isinstance(told, Anomaly):
+            yield told
+        elif told.predicate != predicate:
             yield _of_file("bad_attestation", f"{name}: another predicate", "what the ledger and the verdicts say")
-        if subjects != release.step(Registered).files:
-            yield _of_file("bad_attestation", f"{name}: about other files", _REGISTERED)
     yield from _signed(walk, listed, release, verifier)
+
+
+def _told(name: str, data: bytes, release: Release, verifier: Verifier) -> attestation.Statement | Anomaly:
+    """The statement of an attestation about the registered files, or what is wrong with it."""
+    try:
+        told = attestation.read(data, verifier)
+    except HeadgateError as error:
+        return _of_file("bad_attestation", f"{name}: {error.got}", error.expected)
+    if told.predicate_type != {**attestation.FILES, **TYPES}[name]:
+        return _of_file("bad_attestation", f"{name}: a {told.predicate_type}", "its own type of predicate")
+    if {each.name: f"sha256:{each.digest.get('sha256')}" for each in told.subject} != release.step(Registered).files:
+        return _of_file("bad_attestation", f"{name}: about other files", _REGISTERED)
+    return told
+
+
+def _later(files: Mapping[str, bytes], release: Release, verifier: Verifier, found: Verified) -> Iterator[Anomaly]:
+    """What the pipeline attests about the time after the packaging: about this package, and answers that are here."""
+    here = {digest_of(data) for name, data in files.items() if _ANSWER.fullmatch(name)}
+    for name in (name for name in _LATER if name in files):
+        told = _told(name, files[name], release, verifier)
+        if isinstance(told, Anomaly):
+            yield told
+            continue
+        found.checked["attestations"] += 1
+        try:
+            said = Happening.model_validate_json(canonical(told.predicate))
+        except ValueError as error:
+            yield _of_file("bad_attestation", f"{name}: {str(error)[:300]}", "its predicate's shape")
+            continue
+        wrong = said.against(found.package, release.step(Registered).version, here)
+        yield from (_of_file("bad_attestation", f"{name}: {each}", "what is in this package") for each in wrong)
 
 
 def _signed(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from headgate.attestation import attestations
 from headgate.canonical import digest_of
 from headgate.dossier import crosswalks, documents
+from headgate.endorsement import VERDICTS, endorsements, judged_so
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
 from headgate.lineage import FACETS, LINEAGE, packed
@@ -56,6 +57,7 @@ def _files(desk: Desk, case: Case, release: Release, ledger: Ledger) -> dict[str
         SIGNERS: read_file(case.folder / SIGNERS),
         HISTORY: b"".join(line + b"\n" for line in ledger.stored),
         **attestations(desk.signer, release, judged),
+        **endorsements(desk.signer, release, {VERDICTS: judged_so(release, judged)}),
         "pipeline.pub": desk.signer.public_pem,
         **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),
     }
