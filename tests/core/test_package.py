@@ -32,7 +32,8 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "evaluation-suite.json", "gate-calibration.md", "gates.sigstore.json", "impact-assessment.md",
         "incident-plan.json", "ledger.jsonl", "lineage-facets.json", "lineage.ndjson", "lineage.svg", "mlbom.cdx.json",
         "model.sig", "monitoring-plan.json", "pipeline.pub", "policy.toml", "sbom.cdx.json", "serving.json",
-        "summary.md", "summary.sigstore.json", "verdicts.sigstore.json", "tally.json", "training-suite.json", "verdicts.json", "verdicts.svg",
+        "summary.md", "summary.sigstore.json", "tally.json", "training-suite.json", "verdicts.json",
+        "verdicts.sigstore.json", "verdicts.svg",
         "weakest-slices.json",
     }  # fmt: skip
 
