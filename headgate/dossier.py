@@ -30,7 +30,7 @@ from headgate.records import Evaluated, Validated
 from headgate.release import Release
 from headgate.subgroups import subgroups
 from headgate.tally import Tally
-from headgate.weakness import Weaknesses, search, section, sought
+from headgate.weakness import search, section, sought
 
 WEAKEST, CHALLENGED = "weakest-slices.json", "challenges.md"
 
@@ -45,8 +45,11 @@ def documents(policy: Policy, release: Release, read: Callable[[Digest], bytes])
     judged = Judged.model_validate_json(read(evaluated.judged))
     tally = Tally.from_bytes(read(evaluated.tally))
     report = DataReport.model_validate_json(read(release.step(Validated).report))
+    weak = search(tally, sought(policy), least=policy.data.min_slice_rows, alpha=policy.confidence.alpha)
+    head, card = front_matter(policy, release, judged), model_card(policy, release, judged)
     pages = {
-        **_judged_pages(policy, release, judged, tally),
+        CARD: f"{head}{card}\n{subgroups(policy, tally)}{section(weak)}",
+        PICTURE: forest(judged, title=f"{release.id}: {judged.verdict.name}"),
         DATASHEET: datasheet(policy, release, report),
         ASSESSMENT: assessment(policy, release),
         SUMMARY: plain_summary(policy, release, judged, tally),
@@ -56,7 +59,7 @@ def documents(policy: Policy, release: Release, read: Callable[[Digest], bytes])
     }
     return {
         **{name: page.encode() for name, page in pages.items()},
-        WEAKEST: _weakest(policy, tally).to_bytes(),
+        WEAKEST: weak.to_bytes(),
         MONITORING: monitoring_plan(policy, release).to_bytes(),
         INCIDENTS: incident_plan(policy, release).to_bytes(),
         MODEL_BILL: model_bill(policy, release, judged),
@@ -67,16 +70,6 @@ def crosswalks(files: Mapping[str, Digest]) -> dict[str, bytes]:
     """The crosswalk as a page and as a table, from the digests of a package's other files."""
     found = crosswalk({name: digest for name, digest in files.items() if name not in (PAGE, TABLE)})
     return {PAGE: crosswalk_page(found).encode(), TABLE: found.to_bytes()}
-
-
-def _judged_pages(policy: Policy, release: Release, judged: Judged, tally: Tally) -> dict[str, str]:
-    head, card = front_matter(policy, release, judged), model_card(policy, release, judged)
-    drawn = forest(judged, title=f"{release.id}: {judged.verdict.name}")
-    return {CARD: f"{head}{card}\n{subgroups(policy, tally)}{section(_weakest(policy, tally))}", PICTURE: drawn}
-
-
-def _weakest(policy: Policy, tally: Tally) -> Weaknesses:
-    return search(tally, sought(policy), least=policy.data.min_slice_rows, alpha=policy.confidence.alpha)
 
 
 def _challenged(evaluated: Evaluated, judged: Judged, read: Callable[[Digest], bytes]) -> dict[str, str]:

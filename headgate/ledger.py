@@ -13,10 +13,8 @@ outside witnesses contradict.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from headgate.anomaly import Anomaly, Due
 from headgate.canonical import digest_of
@@ -25,6 +23,7 @@ from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
 from headgate.merkle import Proof
 from headgate.roll import First, Roll
 from headgate.signing import Signer, Verifier
+from headgate.slot import slot_name, slots
 from headgate.store import Store
 
 __all__ = [
@@ -40,10 +39,6 @@ __all__ = [
     "slot_name",
     "slots",
 ]
-
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SLOT = re.compile(r"([0-9]{9})\.json")
-_REASKED = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,29 +232,6 @@ def examined(slots: Mapping[int, bytes], model: str, verifier: Verifier) -> tupl
     roll = Roll()
     anomalies = tuple(_examine(slots, model, verifier, roll))
     return Ledger(model, roll, len(roll.entries)), anomalies
-
-
-def slots(store: Store, model: str) -> dict[int, bytes]:
-    """The stored bytes of each slot of a model, unverified. Other files beside the slots are not entries."""
-    folder = slot_name(model, 0).rpartition("/")[0] + "/"
-    names = (_SLOT.fullmatch(name.removeprefix(folder)) for name in store.names(folder))
-    listed = {int(match[1]) for match in names if match}
-    # A listing made while others write may miss a slot and show a later one. It misses few: more is a real gap.
-    missed = islice((slot for slot in range(max(listed, default=0)) if slot not in listed), _REASKED)
-    asked = ((slot, store.get(slot_name(model, slot))) for slot in sorted({*listed, *missed}))
-    return {slot: data for slot, data in asked if data is not None}
-
-
-def slot_name(model: str, slot: int) -> str:
-    """Where the store has a slot. Raises BadInput if that is no model's name."""
-    if not _MODEL.fullmatch(model):
-        raise BadInput(
-            "model name",
-            got=repr(model),
-            expected="1 to 100 letters, digits, '.', '_', '-', the first a letter or digit",
-            next_step="use the name of the policy's [model] table",
-        )
-    return f"ledger/{model}/{slot:09}.json"
 
 
 def _examine(slots: Mapping[int, bytes], model: str, verifier: Verifier, roll: Roll) -> Iterator[Anomaly]:

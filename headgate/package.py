@@ -108,7 +108,7 @@ in-toto. With a file of the model beside it:
     cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
         --type https://in-toto.io/attestation/test-result/v0.1 model.skops
 
-Without any of these tools, `openssl` verifies each of the three (this must say OK; compare `pipeline.pub` with one that
+Without any of these tools, `openssl` verifies each of them (this must say OK; compare `pipeline.pub` with one that
 you have from elsewhere):
 
     at=$(mktemp -d) && python3 -c "import base64, json, sys; e = json.load(open(sys.argv[1]))['dsseEnvelope']; \\
@@ -116,6 +116,10 @@ you have from elsewhere):
     open(place + '/said', 'wb').write(b'DSSEv1 %d %b %d %b' % (len(kind), kind, len(said), said)); \\
     open(place + '/sig', 'wb').write(base64.b64decode(e['signatures'][0]['sig']))" model.sig "$at" &&
     openssl dgst -sha256 -verify pipeline.pub -signature "$at/sig" "$at/said"
+
+`verdicts.sigstore.json` has the verdicts with all their arithmetic; `approvals/approvals.sigstore.json` and
+`approvals/promotion.sigstore.json`, which come later, say who answered and that the alias was moved. Their predicates
+are described by `lineage-facets.json`.
 
 `checkpoint` holds the ledger's size and Merkle root (RFC 6962) at the packaging, as c2sp.org/tlog-checkpoint says:
 every later ledger can be measured by it. The pipeline's key signed the lines before the empty one:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from headgate.entry import Digest
-from headgate.estimate import survey
+from headgate.estimate import Estimate, measure, survey
 from headgate.excuse import excused
 from headgate.judgement import Judged, Judgement
 from headgate.markdown import escaped
@@ -68,7 +68,20 @@ def _works(policy: Policy, tally: Tally, digest: Digest) -> str:
         return f"{said} How often it is right cannot be said in one number; the card has the figures."
     groups = "".join(f"\n- {_named(label)}: about {n}" for label, n in shares.items() if label != ALL)
     more = f"\n\nOf 100 cases of each group:\n{groups}" if groups else ""
-    return f"{said} Of 100 cases it is right in about **{shares[ALL]}**.{more}"
+    return f"{said} Of 100 cases it is right in about **{shares[ALL]}**.{_mistakes(policy, tally)}{more}"
+
+
+def _mistakes(policy: Policy, tally: Tally) -> str:
+    """The two kinds of mistakes, where there are two: one may do much more harm than the other."""
+    if policy.model.task != "binary":
+        return ""
+    kinds = {"false_positive_rate": ("no", "yes"), "false_negative_rate": ("yes", "no")}
+    found = {words: measure(tally, metric, ALL) for metric, words in kinds.items()}
+    return "".join(
+        f" Of 100 cases whose true answer is {truth}, it says {said} for about {round(100 * each.value)}."
+        for (truth, said), each in found.items()
+        if isinstance(each, Estimate)
+    )
 
 
 def _shares(policy: Policy, tally: Tally) -> dict[str, int]:

@@ -9,20 +9,20 @@ given them as known elsewhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from headgate import attestation, sshsig
-from headgate.approval import Statement, namespace, same_person
+from headgate import attestation
+from headgate.answers import ANSWER, answers
 from headgate.audit import recomputed, states
-from headgate.canonical import digest_of, parse
+from headgate.canonical import canonical, digest_of, parse
 from headgate.checkpoint import Checkpoint, read
 from headgate.dossier import crosswalks, documents
-from headgate.entry import Digest, moment
+from headgate.endorsement import ANSWERS, PROMOTION, TYPES, VERDICTS, Happening, judged_so
+from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
@@ -30,14 +30,14 @@ from headgate.lineage import LINEAGE, packed
 from headgate.model_signature import SIGNATURE, signed_files
 from headgate.package import CHECKPOINT, FORMAT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
-from headgate.records import Evaluated, Registered, Requested, record_of
+from headgate.records import Evaluated, Registered, record_of
 from headgate.release import Release
 from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
 from headgate.walk import Place, Walk
 
 _REGISTERED = "the registered model's files"
-_ANSWER = re.compile(r"approvals/[^/]+\.(txt|sig)")
+_LATER = (ANSWERS, PROMOTION)
 
 
 class _Manifest(BaseModel):
@@ -107,7 +107,7 @@ def _listed(files: Mapping[str, bytes], found: Verified) -> dict[str, Digest] | 
 
 
 def _files(listed: Mapping[str, Digest], files: Mapping[str, bytes]) -> Iterator[Anomaly]:
-    own = {n: data for n, data in files.items() if n in listed or not (n == MANIFEST or _ANSWER.fullmatch(n))}
+    own = {n: data for n, data in files.items() if n in listed or not (n in (MANIFEST, *_LATER) or ANSWER.fullmatch(n))}
     for name in unlike(listed, own):
         if name not in files:
             yield _of_file("missing_file", f"no {name}", listed[name])
@@ -140,7 +140,10 @@ def _history(
     release = _release(walk, ledger, verifier, listed, found)
     if release is not None:
         found.release = release.id
-        _answers(files, release, found, signers)
+        known = signers or AllowedSigners.parse(files["allowed_signers"].decode())
+        wrong, found.checked["approvals"] = answers(files, release, found.package, known)
+        found.anomalies += (_of_file("bad_approval", why, "a signed approval of this package") for why in wrong)
+        found.anomalies += _later(files, release, verifier, found)
 
 
 def _seen(files: Mapping[str, bytes], ledger: Ledger, verifier: Verifier, found: Verified) -> None:
@@ -174,7 +177,7 @@ def _release(
             found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
     found.checked["verdicts"] = walk.checked["verdicts"]
     found.anomalies += _attested(walk, listed, release, verifier)
-    found.checked["attestations"] = len(attestation.FILES) + 1
+    found.checked["attestations"] = len(attestation.FILES) + 2
     found.anomalies += _lineage(walk, ledger, listed, release)
     found.anomalies += _documents(walk, listed, release, found)
     return release
@@ -182,18 +185,45 @@ def _release(
 
 def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
     judged = Judged.model_validate_json(walk.get(release.step(Evaluated).judged))
-    for name, expected in attestation.predicates(release, judged).items():
-        try:
-            told = attestation.read(walk.get(listed.get(name, "")), verifier)
-        except HeadgateError as error:
-            yield _of_file("bad_attestation", f"{name}: {error.got}", error.expected)
-            continue
-        subjects = {each.name: f"sha256:{each.digest.get('sha256')}" for each in told.subject}
-        if (told.predicate_type, told.predicate) != (attestation.FILES[name], expected):
+    expected: dict[str, Mapping[str, object]] = {**attestation.predicates(release, judged)}
+    for name, predicate in {**expected, VERDICTS: judged_so(release, judged)}.items():
+        told = _told(name, walk.evidence.get(listed.get(name, ""), b""), release, verifier)
+        if isinstance(told, Anomaly):
+            yield told
+        elif told.predicate != predicate:
             yield _of_file("bad_attestation", f"{name}: another predicate", "what the ledger and the verdicts say")
-        if subjects != release.step(Registered).files:
-            yield _of_file("bad_attestation", f"{name}: about other files", _REGISTERED)
     yield from _signed(walk, listed, release, verifier)
+
+
+def _told(name: str, data: bytes, release: Release, verifier: Verifier) -> attestation.Statement | Anomaly:
+    """The statement of an attestation about the registered files, or what is wrong with it."""
+    try:
+        told = attestation.read(data, verifier)
+    except HeadgateError as error:
+        return _of_file("bad_attestation", f"{name}: {error.got}", error.expected)
+    if told.predicate_type != {**attestation.FILES, **TYPES}[name]:
+        return _of_file("bad_attestation", f"{name}: a {told.predicate_type}", "its own type of predicate")
+    if {each.name: f"sha256:{each.digest.get('sha256')}" for each in told.subject} != release.step(Registered).files:
+        return _of_file("bad_attestation", f"{name}: about other files", _REGISTERED)
+    return told
+
+
+def _later(files: Mapping[str, bytes], release: Release, verifier: Verifier, found: Verified) -> Iterator[Anomaly]:
+    """What the pipeline attests about the time after the packaging: about this package, and answers that are here."""
+    here = {digest_of(data) for name, data in files.items() if ANSWER.fullmatch(name)}
+    for name in (name for name in _LATER if name in files):
+        told = _told(name, files[name], release, verifier)
+        if isinstance(told, Anomaly):
+            yield told
+            continue
+        found.checked["attestations"] += 1
+        try:
+            said = Happening.model_validate_json(canonical(told.predicate))
+        except ValueError as error:
+            yield _of_file("bad_attestation", f"{name}: {str(error)[:300]}", "its predicate's shape")
+            continue
+        wrong = said.against(found.package, release.step(Registered).version, here)
+        yield from (_of_file("bad_attestation", f"{name}: {each}", "what is in this package") for each in wrong)
 
 
 def _signed(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
@@ -238,60 +268,6 @@ def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None
     last = walked[-1].state.releases.values() if walked else ()
     judged = [r for r in last if (found := r.find(Evaluated)) and found.judged == listed.get("verdicts.json")]
     return judged[-1] if judged else None
-
-
-def _answers(files: Mapping[str, bytes], release: Release, found: Verified, signers: AllowedSigners | None) -> None:
-    names = sorted({name.rpartition(".")[0] for name in files if _ANSWER.fullmatch(name)})
-    known = signers or AllowedSigners.parse(files["allowed_signers"].decode())
-    clicks = parse_policy(files["policy.toml"], "of the package").approval.ui_click
-    for name in names:
-        text, signature = files.get(f"{name}.txt", b""), files.get(f"{name}.sig")
-        found.anomalies += (
-            _of_file("bad_approval", f"{name}: {why}", "a signed approval of this package")
-            for why in _against(text, signature, release, found.package, known, clicks)
-        )
-    # What nobody signed is not counted: anybody could have written it.
-    found.checked["approvals"] = sum(f"{name}.sig" in files for name in names)
-
-
-def _against(
-    text: bytes,
-    signature: bytes | None,
-    release: Release,
-    package: Digest,
-    signers: AllowedSigners,
-    clicks: tuple[str, ...],
-) -> Iterator[str]:
-    try:
-        spoken = Statement.read(text)
-        key = None if signature is None else sshsig.verify(text, signature, namespace(spoken.role))
-        if signature is not None and sshsig.rearm(signature).encode() != signature:
-            yield "the signature is armored otherwise than OpenSSH writes it"
-    except HeadgateError as error:
-        yield str(error)
-        return
-    asked = release.step(Requested)
-    # A package does not say when it was answered: the key must have been valid at the packaging or at the expiry.
-    times = (moment(release.opened), moment(spoken.expires))
-    if key is None:
-        yield from _unsigned(spoken, clicks)
-    elif not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
-        yield f"allowed_signers does not let this key sign as {spoken.role} for {spoken.person}"
-    if same_person(spoken.person, asked.requester, signers):
-        yield f"{spoken.person} asked for this release and cannot answer for it"
-    for what, got, expected in (
-        ("release", spoken.release, release.id),
-        ("version", spoken.version, release.step(Registered).version),
-        ("package", spoken.package, package),
-        ("policy", spoken.policy, asked.policy),
-    ):
-        if got != expected:
-            yield f"its {what} is {got}, this package's is {expected}"
-
-
-def _unsigned(spoken: Statement, clicks: tuple[str, ...]) -> Iterator[str]:
-    if spoken.role not in clicks or spoken.decision != "approve":
-        yield f"nobody signed it, and the policy lets nobody {spoken.decision} as {spoken.role} by a click"
 
 
 def _of_file(name: str, got: str, expected: str) -> Anomaly:

@@ -12,6 +12,7 @@ from headgate.attestation import attestations
 from headgate.canonical import digest_of
 from headgate.checkpoint import sign
 from headgate.dossier import crosswalks, documents
+from headgate.endorsement import VERDICTS, endorsements, judged_so
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
 from headgate.lineage import FACETS, LINEAGE, packed
@@ -58,6 +59,7 @@ def _files(desk: Desk, case: Case, release: Release, ledger: Ledger) -> dict[str
         HISTORY: b"".join(line + b"\n" for line in ledger.stored),
         CHECKPOINT: sign(ledger, desk.signer).note,
         **attestations(desk.signer, release, judged),
+        **endorsements(desk.signer, release, {VERDICTS: judged_so(release, judged)}),
         "pipeline.pub": desk.signer.public_pem,
         **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),
     }

@@ -17,6 +17,7 @@ from headgate.canonical import digest_of
 from headgate.card import PICTURE
 from headgate.checkpoint import sign
 from headgate.display import LONGEST, cut, display
+from headgate.endorsement import endorsements, happened
 from headgate.estimate import Estimate, survey
 from headgate.forest import forest
 from headgate.judgement import Judged
@@ -31,6 +32,7 @@ from headgate.slices import ALL
 from headgate.tally import Tally
 from tasks.connect import CHECKPOINT, asking, client
 from tasks.link import form_of
+from tasks.pack import pack
 from tasks.record import Case, Desk
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def _publish_verdict(
         registry.log_batch(registered.run, metrics=metrics[start : start + _BATCH])
     folder = desk.home.package(release.id)
     if folder.exists():
+        pack(folder, endorsements(desk.signer, release, happened(release)))
         registry.log_artifacts(registered.run, str(folder), "package")
     # Logged beside the package, because a halted release has none.
     registry.log_text(registered.run, forest(judged, title=f"{release.id}: {judged.verdict.name}"), PICTURE)

@@ -21,6 +21,7 @@ from headgate.calibration import not_measured
 from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
 from headgate.dossier import crosswalks, documents
+from headgate.endorsement import VERDICTS, endorsements, judged_so
 from headgate.finding import DataReport, Finding
 from headgate.judge import judge
 from headgate.judgement import Judged
@@ -299,6 +300,7 @@ def files_of(book: Book, release: str) -> dict[str, bytes]:
         HISTORY: b"".join(entry + b"\n" for entry in book.ledger.stored),
         CHECKPOINT: sign(book.ledger, SIGNER).note,
         **attestations(SIGNER, stands, judged),
+        **endorsements(SIGNER, stands, {VERDICTS: judged_so(stands, judged)}),
         "pipeline.pub": SIGNER.public_pem,
         "gate-calibration.md": not_measured().encode(),
     }

@@ -284,6 +284,7 @@ def test_the_summary_uses_no_word_of_the_trade_and_no_decimal() -> None:
         assert words & set(JARGON) == set()
         assert re.search(r"\d\.\d", page) is None
         assert re.search(r"Of 100 cases it is right in about \*\*\d+\*\*", page)
+    assert re.search(r"true answer is no, it says yes for about \d+\. .*true answer is yes, it says no for", page)
     shares = re.findall(r"- sex: ([fm]): about (\d+)", text("summary.md"))
     assert [name for name, _ in shares] == ["f", "m"]
 

@@ -34,7 +34,8 @@ def test_the_manifest_names_every_file_and_nothing_else():
         "evaluation-suite.json", "gate-calibration.md", "gates.sigstore.json", "impact-assessment.md",
         "incident-plan.json", "ledger.jsonl", "lineage-facets.json", "lineage.ndjson", "lineage.svg", "mlbom.cdx.json",
         "model.sig", "monitoring-plan.json", "pipeline.pub", "policy.toml", "sbom.cdx.json", "serving.json",
-        "summary.md", "summary.sigstore.json", "tally.json", "training-suite.json", "verdicts.json", "verdicts.svg",
+        "summary.md", "summary.sigstore.json", "tally.json", "training-suite.json", "verdicts.json",
+        "verdicts.sigstore.json", "verdicts.svg",
         "weakest-slices.json",
     }  # fmt: skip
 
@@ -157,7 +158,9 @@ def test_the_approvals_are_verified_by_openssh(packed: Path) -> None:
 CHAIN = next(each for each in COMMANDS if "hashlib" in each and "ledger.jsonl" in each)
 
 
-@pytest.mark.parametrize("name", ["model.sig", "gates.sigstore.json", "summary.sigstore.json"])
+@pytest.mark.parametrize(
+    "name", ["model.sig", "gates.sigstore.json", "summary.sigstore.json", "verdicts.sigstore.json"]
+)
 def test_openssl_verifies_every_attestation_and_refuses_another_key(packed: Path, name: str) -> None:
     command = COMMANDS[5].replace("model.sig", name)
     done = run(packed, command)

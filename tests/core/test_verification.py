@@ -77,7 +77,7 @@ def test_a_sound_package_is_sound_and_says_what_was_checked():
         "files": len(files) - 7,
         "entries": 6,
         "verdicts": 2,
-        "attestations": 3,
+        "attestations": 4,
         "documents": 13,
         "approvals": 3,
     }
