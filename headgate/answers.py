@@ -1,4 +1,4 @@
-"""Answers: what people signed about a package, as it lies in the package; checked without the ledger that came after."""
+"""Answers: what people signed about a package, checked without the ledger that came after it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def _against(
         yield from _unsigned(spoken, clicks)
     elif not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
         yield f"allowed_signers does not let this key sign as {spoken.role} for {spoken.person}"
-    for what, other in (("asked for this release", asked.requester), ("answers for the training", asked.trainer)):
-        if other is not None and same_person(spoken.person, other, signers):
-            yield f"{spoken.person} {what} and cannot answer for it"
+    yield from _partial(spoken, asked, signers)
     for what, got, expected in (
         ("release", spoken.release, release.id),
         ("version", spoken.version, release.step(Registered).version),
@@ -71,6 +69,12 @@ def _against(
     ):
         if got != expected:
             yield f"its {what} is {got}, this package's is {expected}"
+
+
+def _partial(spoken: Statement, asked: Requested, signers: AllowedSigners) -> Iterator[str]:
+    for what, other in (("asked for this release", asked.requester), ("answers for the training", asked.trainer)):
+        if other is not None and same_person(spoken.person, other, signers):
+            yield f"{spoken.person} {what} and cannot answer for it"
 
 
 def _unsigned(spoken: Statement, clicks: tuple[str, ...]) -> Iterator[str]:
