@@ -150,7 +150,11 @@ def _mlflow(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
     home.mlflow.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", tracking_uri(home), "--default-artifact-root", str(home.mlflow / "artifacts")]
-    return [*command, *stores], {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return [*command, *stores], {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven more processes, for what is not used here
+    }
 
 
 def _worker(home: Home, port: int) -> tuple[list[str], dict[str, str]]:
