@@ -33,7 +33,7 @@ class Terminal:
 
     def run(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == expect, f"{words} ended with {process.returncode}:\n{out}\n{err}"
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -108,7 +108,7 @@ OPEN = PromotionStarted(
 def other_is_promoting(case: Case) -> Case:
     from headgate.state import Intention
 
-    return replace(case, state=replace(case.state, intention=Intention(99, "tiny-7", OPEN)))
+    return replace(case, state=replace(case.state, intention=Intention(99, "2026-07-01T12:00:00Z", "tiny-7", OPEN)))
 
 
 def with_no(case: Case) -> Case:
