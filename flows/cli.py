@@ -11,7 +11,7 @@ import click
 
 from flows.calibrate import calibrate
 from flows.guard import as_json, guarded, known
-from flows.operate import approvals, guard, history, rollback
+from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import checkpoint, prove
 from flows.store import store
 from flows.up import deployments, down, up
@@ -252,6 +252,7 @@ for command in (
     replay,
     checkpoint,
     prove,
+    promote,
     rollback,
     history,
     guard,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
-from model_folder import PEOPLE, Toy
+from model_folder import PEOPLE, Toy, better
 from terminal import Terminal
 
 from headgate import sshsig
-from headgate.approval import namespace
+from headgate.approval import as_asked, namespace, statement
+from headgate.records import Registered, Requested
 from headgate.release import Release
 from headgate.state import fold
 from tasks.record import Desk
@@ -100,6 +102,26 @@ class Server:
 
     def run(self, run: str) -> Any:
         return self.ask("GET", f"/flow_runs/{run}")
+
+    def start(self, flow: str, **given: str) -> str:
+        """Run a deployment of the toy by hand; the run's id."""
+        deployment = self.ask("GET", f"/deployments/name/{flow}/toy")
+        body = {"parameters": {**deployment["parameters"], **given}}
+        return str(self.ask("POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"])
+
+    def is_waiting(self, run: str) -> bool:
+        return bool(self.run(run)["state"]["type"] == "PAUSED")
+
+    def link(self, run: str) -> str:
+        """The link to the promotion's form, on the page of evidence of a run."""
+        pages = self.ask("POST", "/artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        found = [re.search(r"\[promote it by hand[^\]]*\]\(([^)]+)\)", str(page["data"])) for page in pages]
+        return next(link[1] for link in found if link)
+
+    def newest(self, flow: str) -> str:
+        """How the newest run of a flow ended, or stands."""
+        those = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
+        return next((str(run["state"]["name"]) for run in self.ask("POST", "/flow_runs/filter", those)), "")
 
 
 class Approver:
@@ -194,3 +216,51 @@ def test_a_scheduled_release_is_decided_in_the_pages_and_goes_live(
     approver.shoot("9-mlflow")
     assert terminal.json("status")["toy"]["aliases"] == {"champion": 1}
     assert terminal.json("audit")["toy"]["anomalies"] == []
+
+
+def test_an_operator_promotes_another_version_by_a_form_that_a_link_fills_in(
+    terminal: Terminal, places: dict[str, str], page: Page, tmp_path: Path
+) -> None:
+    toy, server = terminal.toy, Server(places["prefect"])
+    run = server.start("release", training=str(better(toy)))
+    asked = awaited(lambda: server.is_waiting(run) and opened_by(toy, run), "the second release")
+    version = asked.step(Registered).version
+    shots = Path(os.environ.get("HEADGATE_SHOTS", tmp_path))
+    shots.mkdir(parents=True, exist_ok=True)
+    link = server.link(run)
+    for role, ended in (("risk", "Refused"), ("product", "Promoted")):
+        page.goto(link)
+        page.get_by_label("version").first.wait_for()
+        assert page.get_by_label("version").first.input_value() == str(version), "the form is filled in"
+        for label, text in (("who", PEOPLE[role]), ("role", role), ("signature", signed(toy, asked, role))):
+            page.get_by_label(label, exact=False).first.fill(text)
+        page.screenshot(path=shots / f"10-{role}-promotes.png")
+        page.get_by_role("button", name="Submit").click()
+        awaited(lambda e=ended: server.newest("promote") == e, f"the promotion as {role}: {ended}")  # type: ignore[misc]
+    assert terminal.json("history", "toy")["spans"][-1]["version"] == version
+    awaited(lambda: server.run(run)["state"]["name"] == "Promoted", "the end of the run that waited")
+    page.goto(f"{places['mlflow']}/#/models/toy/versions/{version}")
+    page.get_by_text("champion").first.wait_for()
+    page.screenshot(path=shots / "11-another-version.png")
+
+
+def test_the_guard_puts_back_what_somebody_moved(terminal: Terminal, places: dict[str, str]) -> None:
+    import mlflow
+
+    registry = mlflow.MlflowClient(places["mlflow"])
+    live = registry.get_model_version_by_alias("toy", "champion").version
+    registry.set_registered_model_alias("toy", "champion", "1")
+    awaited(lambda: registry.get_model_version_by_alias("toy", "champion").version == live, "the guard", seconds=180)
+    awaited(lambda: terminal.json("audit")["toy"]["anomalies"] == [], "a sound ledger", seconds=60)
+
+
+def opened_by(toy: Toy, run: str) -> Release | None:
+    releases = Desk(toy.home, toy.name).state().releases.values()
+    return next((r for r in releases if r.step(Requested).run == run), None)
+
+
+def signed(toy: Toy, release: Release, role: str) -> str:
+    """What the person signs for this role, from the command that the page shows."""
+    ledger = Desk(toy.home, toy.name).ledger()
+    spoken = statement(as_asked(ledger, release), release, person=PEOPLE[role], role=role, decision="approve")
+    return sshsig.sign(toy.keys[role].read_bytes(), spoken.text(), namespace(role))
