@@ -46,7 +46,7 @@ def fenced(text: str) -> str:
     r"""Text of several lines as it is, to be copied; whatever fences it contains itself.
 
     >>> fenced("a ``` b")
-    '````text\\na ``` b\\n````'
+    '````text\na ``` b\n````'
     """
     longest = max((len(found) for found in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

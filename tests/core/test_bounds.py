@@ -172,7 +172,8 @@ def test_many_slices_at_once_are_what_each_is_alone(seed):
     for of, *arguments in cases(np.random.default_rng(seed)):
         lower, upper = of(*arguments)
         alone = [of(*(at(argument, i) for argument in arguments)) for i in range(6)]
-        assert list(zip(lower, upper, strict=True)) == alone, of.__name__
+        # NumPy's loops over many numbers may round the last bit otherwise than those over one.
+        np.testing.assert_allclose(np.array([lower, upper]).T, alone, rtol=1e-13, atol=1e-15, err_msg=of.__name__)
 
 
 def test_calibration_errors_of_many_slices_are_what_each_is_alone():

@@ -112,4 +112,4 @@ def test_values_that_are_no_text():
 
 def test_the_examples_in_the_code_are_true():
     assert doctest.testmod(markdown).failed == 0
-    assert doctest.testmod(markdown).attempted == 3
+    assert doctest.testmod(markdown).attempted == 4
