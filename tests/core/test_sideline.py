@@ -404,7 +404,7 @@ def test_the_spans_of_an_alias_never_overlap_and_agree_with_the_fold_at_every_si
     book = rolled_back(whole())
     promote(approve(take(book, "tiny-5", version=5, champion=1), "tiny-5"), "tiny-5")
     for size in range(book.ledger.size + 1):
-        cut = Book(ledger=type(book.ledger)(book.ledger.model, book.ledger.entries[:size], book.ledger.stored[:size]))
+        cut = Book(ledger=book.ledger.at(size))
         at = cut.ledger.entries[-1].time if size else time_at(0)
         assert {a: s.version for a, s in live(cut.ledger.entries, at).items()} == cut.state.aliases
         told = spans(cut.ledger.entries)
