@@ -35,9 +35,11 @@ from waivers_of import approved_book as excused
 from headgate.canonical import canonical, digest_of
 from headgate.facets import OWN, PRODUCER, SPEC
 from headgate.finding import DataReport, Finding
+from headgate.ledger import Ledger
 from headgate.lineage import events, packed, render
 from headgate.pedigree import image, pedigree
 from headgate.records import Evaluated, PromotionUndone, Registered, Validated
+from headgate.roll import Roll
 from headgate.verdict import Verdict
 
 OFFICIAL = Path(__file__).parents[2].parent / "shared" / "vectors" / "openlineage"
@@ -178,9 +180,7 @@ def test_it_is_the_same_to_the_byte_and_a_longer_ledger_only_adds(book: Book) ->
     assert everything == rendered(book.copy())
     assert everything.splitlines() == [canonical(json.loads(line)) for line in everything.splitlines()]
     for size in range(book.ledger.size + 1):
-        shorter = Book(
-            book.policy_file, type(book.ledger)(MODEL, book.ledger.entries[:size], book.ledger.stored[:size])
-        )
+        shorter = Book(book.policy_file, book.ledger.at(size))
         shorter.evidence = book.evidence
         before = rendered(shorter)
         assert everything.startswith(before)
@@ -191,7 +191,7 @@ def test_it_is_the_same_to_the_byte_and_a_longer_ledger_only_adds(book: Book) ->
 def test_two_homes_with_a_release_of_the_same_name_do_not_share_runs() -> None:
     book = take(Book(), "tiny-1")
     moved = tuple(e.model_copy(update={"nonce": f"other-{e.seq:06}"}) for e in book.ledger.entries)
-    other = type(book.ledger)(MODEL, moved, book.ledger.stored)
+    other = Ledger(MODEL, Roll(moved, book.ledger.stored), book.ledger.size)
     here, there = (list(events(x, book.evidence.__getitem__)) for x in (book.ledger, other))
     assert not {e["run"]["runId"] for e in here} & {e["run"]["runId"] for e in there}
 
