@@ -42,7 +42,7 @@ _ANSWER = re.compile(r"approvals/[^/]+\.(txt|sig)")
 
 
 class _Manifest(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Literal["headgate/package/v1"]
     files: dict[str, Digest]
