@@ -24,7 +24,7 @@ class Marker(BaseModel):
             the whole `Conformance`, which is evidence in the same store.
     """
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     place: str
     use: Use

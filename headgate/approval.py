@@ -43,7 +43,7 @@ Visible = Annotated[str, Field(max_length=2000), AfterValidator(_visible)]
 class Signed(BaseModel):
     """Base of all texts that people sign: each has one spelling."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     subject: ClassVar[str]
     command: ClassVar[str]

@@ -40,7 +40,7 @@ FILES = {"gates.sigstore.json": TEST_RESULT, "summary.sigstore.json": SUMMARY}
 
 class _Part(BaseModel):
     # Others may add fields: the specification asks consumers to ignore what they do not know.
-    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class Subject(_Part):

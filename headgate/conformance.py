@@ -24,7 +24,7 @@ LEAST_CLIENTS, LEAST_SLOTS = 8, 20
 
 
 class _Seen(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Slot(_Seen):

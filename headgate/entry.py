@@ -54,9 +54,7 @@ class Entry(BaseModel):
         signature: over the canonical bytes of all other fields.
     """
 
-    model_config = ConfigDict(
-        defer_build=True, extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
     format: Literal["headgate/ledger/v1"] = Field(alias="schema")
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

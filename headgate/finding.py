@@ -25,7 +25,7 @@ class Finding(BaseModel):
         rows: how many rows are concerned, None where that means nothing.
     """
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     check: Annotated[str, Field(min_length=1)]
     table: Table
@@ -43,7 +43,7 @@ class DataReport(BaseModel):
     pass, whatever the warnings say.
     """
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     # JSON has lists only, so the tuple alone is read leniently.
     findings: Annotated[tuple[Finding, ...], Field(strict=False)]

@@ -9,7 +9,7 @@ from headgate.verdict import NamedVerdict, Verdict, worst_of
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Judgement(_Value):

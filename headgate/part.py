@@ -52,4 +52,4 @@ Slices = Annotated[tuple[Slice, ...], Field(min_length=1)]
 class Part(BaseModel):
     """Base of every part of the policy: frozen, strict, no unknown keys, no NaN and no infinity."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -24,4 +24,4 @@ Time = Annotated[
 class Record(BaseModel):
     """Base of all records: frozen, strict, closed, and without NaN."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -14,7 +14,7 @@ from headgate.errors import BadInput
 class Value(BaseModel):
     """Frozen, strict, without unknown fields and without numbers that are none."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Document(Value):

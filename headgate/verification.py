@@ -41,7 +41,7 @@ _LATER = (ANSWERS, PROMOTION)
 
 
 class _Manifest(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     format: Literal["headgate/package/v1"]
     files: dict[str, Digest]

@@ -49,7 +49,7 @@ Reason = Annotated[Visible, AfterValidator(_said)]
 class Person(BaseModel):
     """Who signs, and in which role."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     person: Line
     role: Line

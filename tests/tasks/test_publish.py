@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from stage import Stage, run
 from headgate.checkpoint import sign
 from headgate.errors import Unavailable
 from headgate.judgement import Judged
+from headgate.ledger import Ledger
 from headgate.records import Evaluated, Packaged, Registered, Requested
+from headgate.signing import Signer, new_key
 from headgate.tally import Tally
+from tasks import follow
 from tasks import publish as module
+from tasks.audit import audit_all
 from tasks.record import Case
 
 
@@ -96,6 +101,27 @@ def test_a_promotion_shows_at_the_next_publishing(stage: Stage) -> None:
     ledger = stage.desk.ledger()
     assert seen["tags"]["headgate.stage"] == "promoted"
     assert seen["tags"]["headgate.checkpoint"] == sign(ledger, stage.desk.signer).note.decode()
+
+
+def test_what_was_cut_off_is_seen_by_the_checkpoint_in_mlflow(stage: Stage) -> None:
+    def found() -> list[str]:
+        return [a.name for a in audit_all(stage.toy.home)[stage.toy.name].anomalies]
+
+    run("publish", stage.ready)
+    assert found() == []
+    shutil.rmtree(stage.toy.home / "memory")
+    slots = sorted((stage.toy.home / "store" / "ledger" / stage.toy.name).glob("*.json"))
+    slots[-1].unlink()
+    follow._followed.clear()
+    assert found() == ["lost_entries"]
+    made = str(registered(stage, stage.ready).version)
+    other = sign(Ledger(stage.toy.name), Signer(new_key())).note.decode()
+    for note, names in ((other, []), (other.replace("\n0\n", "\n9\n"), []), ("", [])):
+        stage.registry.set_model_version_tag(stage.toy.name, made, "headgate.checkpoint", note)
+        assert found() == names, "whoever can write to MLflow can take it away"
+    ours = sign(stage.desk.ledger(), stage.desk.signer).note.decode().replace("\n0", "\n1", 1)
+    stage.registry.set_model_version_tag(stage.toy.name, made, "headgate.checkpoint", ours + "x")
+    assert found() == ["bad_witness"], "in our name, and not by us"
 
 
 def test_what_is_only_registered_has_tags_and_no_verdict(stage: Stage) -> None:
