@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from model_folder import better
 from terminal import Terminal
 
+ROOT = Path(__file__).parents[2]
 CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(p).exists()), None)
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
@@ -149,10 +151,36 @@ def _look(places: dict[str, str], shots: Path) -> None:
     assert all((shots / name).stat().st_size > 10_000 for name in ("prefect.png", "mlflow.png"))
 
 
-def test_down_ends_the_servers(terminal: Terminal) -> None:
+def test_the_file_deploys_the_same_to_a_standing_server(terminal: Terminal, tmp_path: Path) -> None:
     places = terminal.json("up")
-    assert terminal.json("down") == {"prefect": "stopped", "mlflow": "stopped"}
+    (tmp_path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
+    environment = {**terminal.environment, "PREFECT_API_URL": f"{places['prefect']}/api", "PWD": str(tmp_path)}
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    place = f"{places['prefect']}/api/deployments/name/release/employment"
+    with urllib.request.urlopen(place, timeout=30) as answer:  # noqa: S310
+        found = json.load(answer)
+    assert found["entrypoint"] == "flows.release.release"
+    assert found["parameters"] == {"folder": "expectations/employment", "home": ".headgate"}
+    assert found["job_variables"] == {"working_dir": str(tmp_path)}, "relative paths are meant from the deployed folder"
+    assert found["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    (timed,) = found["schedules"]
+    assert (timed["slug"], timed["active"], timed["schedule"]["cron"]) == ("release-employment", True, "0 6 * * 1")
+
+
+def test_interrupted_it_ends_all_and_so_does_down(terminal: Terminal) -> None:
+    places = terminal.json("up")
+    staying = terminal.start("up")
+    assert staying.stderr is not None
+    while "Ctrl-C ends it" not in staying.stderr.readline():
+        assert staying.poll() is None
+    staying.send_signal(signal.SIGINT)
+    _, told = staying.communicate(timeout=240)
+    assert staying.returncode == 0
+    assert all(f"{name} stopped" in told for name in places)
     for place in places.values():
         with pytest.raises((urllib.error.URLError, OSError)):
             urllib.request.urlopen(place, timeout=2)  # noqa: S310
     assert terminal.json("down") == {}
+    again = terminal.json("up")
+    assert terminal.json("down") == dict.fromkeys(again, "stopped")
