@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.guard import as_json, guarded
+from flows.guard import HALTED, as_json, guarded
 from tasks.read import Site, read_policy
 
 if TYPE_CHECKING:
     from headgate.calibration import Calibration, Trial
     from headgate.contest import Progress
-
-HALTED = 1
 
 
 @click.command()

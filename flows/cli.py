@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.calibrate import calibrate
-from flows.guard import as_json, guarded, known
+from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import checkpoint, prove
 from flows.store import store
@@ -22,8 +22,6 @@ from tasks.read import Site
 
 if TYPE_CHECKING:
     from tasks.record import Case
-
-HALTED = 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -13,6 +13,9 @@ import click
 from headgate.errors import BadInput, HeadgateError
 from tasks.read import Site
 
+HALTED = 1
+"""The exit code of a decision that stopped something: a gate, a rejection, a failed audit."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -9,13 +9,11 @@ from typing import TypeVar
 
 import click
 
-from flows.guard import as_json, guarded, known
+from flows.guard import HALTED, as_json, guarded, known
 from headgate.markdown import plain
 from tasks.read import Site
 
 F = TypeVar("F", bound=Callable[..., object])
-
-HALTED = 1
 
 
 def as_who(command: F) -> F:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from flows.show import add_row, console, print_json, titled
+from flows.show import add_row, console, print_json, seconds, titled
 from headgate.approval import moment
-from headgate.history import Span, live, spans
+from headgate.history import MOVING, Span, live, spans
 from headgate.markdown import plain
 from headgate.records import ApprovalRequested
 from headgate.release import Release
@@ -31,7 +31,9 @@ def show_history(desk: Desk, *, as_json: bool, at: str | None = None, newest: in
     shown = titled(title, "alias", "version", "from", "until", "by", "why", "in doubt")
     for span in found:
         who = ", ".join(span.people)
-        add_row(shown, span.alias, span.version, _when(span.since), _when(span.until), who, _why(span), _doubts(span))
+        add_row(
+            shown, span.alias, span.version, seconds(span.since), seconds(span.until), who, _why(span), _doubts(span)
+        )
     console().print(shown if found else f"Nothing of {plain(desk.model)} was live{'' if at is None else ' then'}.")
 
 
@@ -55,19 +57,19 @@ def show_watch(
 def show_waiting(desks: Sequence[Desk], *, as_json: bool) -> None:
     """The releases that wait, for whom, since when and until when."""
     waiting = [
-        (desk.model, release)
+        release
         for desk in desks
         for release in desk.state().releases.values()
         if release.stage in ("waiting", "approved")
     ]
     if as_json:
-        return print_json([_waiting(release) for _, release in waiting])
+        return print_json([_waiting(release) for release in waiting])
     shown = titled("waits for people", "release", "since", "until", "for", "agreed", "deputies")
-    for _, release in waiting:
+    for release in waiting:
         d = _waiting(release)
         owed = ", ".join(f"{n} × {role}" for role, n in release.missing.items()) or "its promotion"
         deputies = ", ".join(f"{to} for {role}" for role, to in release.deputies.items())
-        add_row(shown, release.id, _when(d["since"]), _when(d["until"]), owed, ", ".join(d["agreed"]), deputies)
+        add_row(shown, release.id, seconds(d["since"]), seconds(d["until"]), owed, ", ".join(d["agreed"]), deputies)
     console().print(shown if waiting else "Nothing waits for anybody.")
 
 
@@ -87,15 +89,11 @@ def _watched(said: Sequence[str], open_ones: Mapping[int, Incident]) -> dict[str
     return {"done": list(said), "incidents": {str(k): v.model_dump(mode="json") for k, v in open_ones.items()}}
 
 
-def _when(time: str | None) -> str:
-    return "" if time is None else time[:19].replace("T", " ")
-
-
 def _why(span: Span) -> str:
     return span.why if span.release is None else f"{span.release}: {span.why}"
 
 
 def _doubts(span: Span) -> str:
     # The moment of its own promotion is told in JSON; here, what somebody else did.
-    strange = [doubt for doubt in span.doubts if doubt.why != "being moved"]
-    return "; ".join(f"{_when(d.since)} to {_when(d.until) or 'now'}: at {d.shown}" for d in strange)
+    strange = [doubt for doubt in span.doubts if doubt.why != MOVING]
+    return "; ".join(f"{seconds(d.since)} to {seconds(d.until) or 'now'}: at {d.shown}" for d in strange)

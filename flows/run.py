@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headgate.home import Home
 from tasks import serve, warm
 
 if TYPE_CHECKING:
+    from prefect import State
+
     from tasks.record import Case
 
 _SETTINGS = {
@@ -53,15 +55,7 @@ def run_release(home: Path, folder: Path, requester: str, **given: str | None) -
         warm.warm_up()
     from flows.release import release
 
-    _await_server(Home(home))
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    # The heartbeat's thread is joined for a second at every flow's end, and can be turned off only here.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        ended = release(folder=str(folder), home=str(home), requester=requester, return_state=True, **given)
-    if ended.name in ("Failed", "Crashed"):
-        ended.result()  # raises what the flow raised
-    return str(ended.message)
+    return str(_run(home, release, folder=str(folder), requester=requester, **given).message)
 
 
 def run_promotion(case: Case, version: int) -> tuple[str, ...]:
@@ -72,11 +66,21 @@ def run_promotion(case: Case, version: int) -> tuple[str, ...]:
     """
     from flows.promote import promote
 
-    _await_server(Home(case.home))
-    ended = promote(version=version, folder=str(case.folder), home=str(case.home), return_state=True)
-    if ended.name in ("Failed", "Crashed"):
-        ended.result()  # raises what the flow raised
+    ended = _run(case.home, promote, version=version, folder=str(case.folder))
     return () if ended.is_completed() else tuple(str(ended.message).split("; "))
+
+
+def _run(home: Path, flow: Any, **given: object) -> State[Any]:
+    """How a flow ended that was run here; raises what it raised."""
+    _await_server(Home(home))
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    # The heartbeat's thread is joined for a second at every flow's end, and can be turned off only here.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        ended: State[Any] = flow(home=str(home), return_state=True, **given)
+    if ended.name in ("Failed", "Crashed"):
+        ended.result()
+    return ended
 
 
 def _await_server(home: Home) -> None:

@@ -68,7 +68,7 @@ def show_release(desk: Desk, name: str, *, as_json: bool, brief: bool = False) -
         return print_json({**_release(release), "entries": told, "judgements": verdicts})
     story = titled(f"{name}: {release.stage}", "slot", "when", "what", "")
     for e in entries:
-        add_row(story, e.seq, e.time[:19].replace("T", " "), e.kind, sentence(record_of(e.kind, dict(e.body))))
+        add_row(story, e.seq, seconds(e.time), e.kind, sentence(record_of(e.kind, dict(e.body))))
     console().print(story)
     if judged:
         _show_verdicts(release, judged, brief=brief)
@@ -209,7 +209,7 @@ def _show_model(state: State) -> None:
     shown = titled(f"{state.model}: {aliases}", "release", "stage", "data", "gates", "version", "opened", "next")
     for r in state.releases.values():
         d = _release(r)
-        add_row(shown, r.id, r.stage, d["data"], _gates(r), d["version"], r.opened[:19].replace("T", " "), d["next"])
+        add_row(shown, r.id, r.stage, d["data"], _gates(r), d["version"], seconds(r.opened), d["next"])
     console().print(shown)
     if state.waivers:
         show_waivers(state.model, list(state.waivers.values()), as_json=False)
@@ -266,6 +266,11 @@ def _findings(found: Findings) -> dict[str, Any]:
 
 def _people(signers: AllowedSigners, space: str) -> list[str]:
     return list(signers.people(space, moment(now())))
+
+
+def seconds(time: str | None) -> str:
+    """A time of the ledger as people read it, to the second; empty for none."""
+    return "" if time is None else time[:19].replace("T", " ")
 
 
 def titled(title: str, *header: str) -> Table:

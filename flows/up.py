@@ -92,9 +92,9 @@ def _stay(home: Home) -> int:
     click.echo("Ctrl-C ends it.", err=True)
     code = 0
     try:
-        while missing := [name for name in serve.NAMES if serve.running(home, name) is not None]:
-            if len(missing) < len(serve.NAMES):
-                click.echo(f"only {', '.join(missing)} still run; see the logs in {home.servers}", err=True)
+        while left := [name for name in serve.NAMES if serve.running(home, name) is not None]:
+            if len(left) < len(serve.NAMES):
+                click.echo(f"only {', '.join(left)} still run; see the logs in {home.servers}", err=True)
                 code = 3
                 break
             time.sleep(1)
@@ -107,13 +107,12 @@ def _stay(home: Home) -> int:
 
 def _ended(home: Home) -> list[str]:
     prefect = serve.running(home, "prefect")
-    drained = prefect is not None and serve.running(home, "worker") is not None
-    if drained and prefect is not None:
-        point_to(f"{prefect.url}/api")
-        _drained(lambda text: click.echo(text, err=True))
+    if prefect is None or serve.running(home, "worker") is None:
+        return [server.name for server in serve.stop(home)]
+    point_to(f"{prefect.url}/api")
+    _drained(lambda text: click.echo(text, err=True))
     ended = serve.stop(home, "worker")
-    if drained:
-        _reaped()
+    _reaped()
     return [server.name for server in (*ended, *serve.stop(home))]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.guard import as_json, guarded
+from flows.guard import HALTED, as_json, guarded
 from headgate.errors import BadInput
 from headgate.markdown import plain
 from tasks.read import Site
@@ -49,7 +49,7 @@ def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as
     found = check(unpack(package), key=key.read_bytes() if key else None, signers=known)
     compared = look_back(Home(site.home), found, trusted=key is not None)
     _show(found, compared, as_json=as_json)
-    return 0 if found.sound else 1
+    return 0 if found.sound else HALTED
 
 
 @click.command()
@@ -66,7 +66,7 @@ def replay(package: Path, as_json: bool) -> int:
 
     found = judge_again(unpack(package))
     _show_replay(found, as_json=as_json)
-    return 0 if found.same else 1
+    return 0 if found.same else HALTED
 
 
 @click.command()
@@ -109,7 +109,7 @@ def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, 
     }
     found = audit_all(site.home, **asked)
     show_findings(found, as_json=as_json)
-    return 1 if any(f.anomalies for f in found.values()) or not found else 0
+    return HALTED if any(f.anomalies for f in found.values()) or not found else 0
 
 
 def _show(found: Verified, compared: str, *, as_json: bool) -> None:

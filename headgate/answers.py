@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from headgate import sshsig
-from headgate.approval import Statement, moment, namespace, same_person
+from headgate.approval import Statement, moment, namespace, parts_of
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.policy_file import parse as parse_policy
@@ -60,7 +60,8 @@ def _against(
         yield from _unsigned(spoken, clicks)
     elif not any(spoken.person in signers.who(key, namespace(spoken.role), time) for time in times):
         yield f"allowed_signers does not let this key sign as {spoken.role} for {spoken.person}"
-    yield from _partial(spoken, asked, signers)
+    for part in parts_of(spoken.person, asked, signers):
+        yield f"{spoken.person} {part} and cannot answer for it"
     for what, got, expected in (
         ("release", spoken.release, release.id),
         ("version", spoken.version, release.step(Registered).version),
@@ -69,12 +70,6 @@ def _against(
     ):
         if got != expected:
             yield f"its {what} is {got}, this package's is {expected}"
-
-
-def _partial(spoken: Statement, asked: Requested, signers: AllowedSigners) -> Iterator[str]:
-    for what, other in (("asked for this release", asked.requester), ("answers for the training", asked.trainer)):
-        if other is not None and same_person(spoken.person, other, signers):
-            yield f"{spoken.person} {what} and cannot answer for it"
 
 
 def _unsigned(spoken: Statement, clicks: tuple[str, ...]) -> Iterator[str]:

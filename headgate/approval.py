@@ -203,15 +203,19 @@ def _recorded(spoken: Statement, key: PublicKey | None, record: Approved | Withd
 def _identity(
     spoken: Statement, named: tuple[str, ...], signers: AllowedSigners, release: Release, *, clicked: bool
 ) -> Iterator[str]:
-    asked = release.step(Requested)
     if spoken.person not in named:
         who = ", ".join(named) or "nobody"
         what = "a click speaks" if clicked else "the key may sign"
         yield f"{what} as {spoken.role} for {who}, not for {spoken.person}; see allowed_signers"
-    if same_person(spoken.person, asked.requester, signers):
-        yield f"{spoken.person} asked for this release and cannot approve it; another person must"
-    if asked.trainer is not None and same_person(spoken.person, asked.trainer, signers):
-        yield f"{spoken.person} answers for the training and cannot approve it; another person must"
+    for part in parts_of(spoken.person, release.step(Requested), signers):
+        yield f"{spoken.person} {part} and cannot approve it; another person must"
+
+
+def parts_of(person: str, asked: Requested, signers: AllowedSigners) -> Iterator[str]:
+    """What a person has to do with a release that keeps them from answering for it, in words; nothing for others."""
+    for part, who in (("asked for this release", asked.requester), ("answers for the training", asked.trainer)):
+        if who is not None and same_person(person, who, signers):
+            yield part
 
 
 def same_person(one: str, other: str, signers: AllowedSigners) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from headgate.approval import Statement, as_asked, command, namespace, same_person, statement
+from headgate.approval import Statement, as_asked, command, namespace, parts_of, statement
 from headgate.card import confidence, demand, waiver_section
 from headgate.excuse import headline
 from headgate.judgement import Judged, Judgement
@@ -91,7 +91,7 @@ def signing(ledger: Ledger, release: Release, signers: AllowedSigners, at: datet
     asked = release.step(Requested)
     shown = []
     for role in release.missing:
-        people = [p for p in signers.people(namespace(role), at) if _may(p, asked, signers)]
+        people = [p for p in signers.people(namespace(role), at) if not any(parts_of(p, asked, signers))]
         spoken = (
             statement(as_asked(ledger, release), release, person=person, role=role, decision="approve")
             for person in people[:MOST_PEOPLE]
@@ -115,11 +115,6 @@ def opened(release: Release, commands: str) -> str:
 def _in_terminal(release: Release) -> str:
     lines = (f"headgate approve {release.id} --role {role} --key ~/.ssh/id_ed25519" for role in release.missing)
     return f"{_BY_TERMINAL}\n\n{fenced(chr(10).join(lines))}"
-
-
-def _may(person: str, asked: Requested, signers: AllowedSigners) -> bool:
-    others = (asked.requester, asked.trainer)
-    return not any(same_person(person, other, signers) for other in others if other is not None)
 
 
 def _owed(release: Release) -> str:

@@ -47,14 +47,7 @@ def moved(state: State, shown: Mapping[str, int | None]) -> dict[str, int | None
         shown: the version behind each alias to look at, as the registry shows it; None for none. An alias that an open
             intention is about may be where it was or where it goes.
     """
-    known = {incident.alias for incident in state.incidents.values()}
-    return {a: v for a, v in shown.items() if a not in known and v not in _allowed(state, a)}
-
-
-def _allowed(state: State, alias: str) -> tuple[int | None, ...]:
-    intention = state.intention
-    ours = intention is not None and intention.record.alias == alias
-    return (state.aliases.get(alias), *([intention.record.new] if ours and intention is not None else []))
+    return {a: v for a, v in shown.items() if a not in state.disputed and v not in state.places(a)}
 
 
 def incident(state: State, alias: str, shown: int | None, guard: Guard, target: Target, at: str) -> Incident:

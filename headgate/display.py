@@ -129,9 +129,7 @@ def _due(walk: Walk, release: Release, ledger: str) -> Display:
 def misplaced(state: State, slot: int, live: Mapping[str, int | None]) -> Iterator[Anomaly]:
     """The aliases that are elsewhere than the ledger decided, in slot `slot` at the latest."""
     for alias in dict.fromkeys((*state.aliases, *live)):
-        allowed = [state.aliases.get(alias)]
-        if state.intention is not None and state.intention.record.alias == alias:
-            allowed.append(state.intention.record.new)
+        allowed = state.places(alias)
         if live.get(alias) not in allowed:
             decided = " or ".join(map(str, allowed))
             yield Anomaly("moved_alias", slot, f"'{alias}' at {live.get(alias)}", f"{decided}, as the ledger decided")

@@ -9,6 +9,9 @@ from headgate.entry import Entry, moment
 from headgate.records import Approved, Promoted, PromotionStarted, Rejected, record_of
 from headgate.watch import Incident, IncidentClosed, RollbackStarted, RolledBack
 
+MOVING = "being moved"
+"""The doubt about an alias between the intention to move it and the record that it was."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -59,7 +62,6 @@ def spans(entries: Iterable[Entry]) -> tuple[Span, ...]:
     told = list(entries)
     begun: dict[str, Span] = {}
     ended: list[Span] = []
-    opened: dict[int, Incident] = {}
     for entry in told:
         record = record_of(entry.kind, dict(entry.body))
         if isinstance(record, Promoted | RolledBack):
@@ -67,10 +69,9 @@ def spans(entries: Iterable[Entry]) -> tuple[Span, ...]:
                 ended.append(replace(begun[record.alias], until=entry.time))
             begun[record.alias] = _span(told, entry, record)
         elif isinstance(record, Incident):
-            opened[entry.seq] = record
             _doubt(begun, record.alias, Doubt(entry.seq, record.why, record.shown, entry.time))
         elif isinstance(record, IncidentClosed):
-            _settle(begun, opened, record, entry.time)
+            _settle(begun, record, entry.time)
     return tuple(sorted((*ended, *begun.values()), key=lambda span: span.slot))
 
 
@@ -85,7 +86,7 @@ def _span(told: list[Entry], entry: Entry, record: Promoted | RolledBack) -> Spa
     back = intention.reason if isinstance(intention, RollbackStarted) else None
     people = (start.actor,) if back is not None else tuple(_people(told, intention))
     why = f"rolled back: {back}" if back is not None else "every gate passed or is waived, and the quorum agreed"
-    window = Doubt(start.seq, "being moved", None, start.time, entry.time)
+    window = Doubt(start.seq, MOVING, None, start.time, entry.time)
     return Span(record.alias, record.new, entry.seq, entry.time, None, entry.release, people, why, (window,))
 
 
@@ -101,9 +102,8 @@ def _doubt(begun: dict[str, Span], alias: str, doubt: Doubt) -> None:
         begun[alias] = replace(begun[alias], doubts=(*begun[alias].doubts, doubt))
 
 
-def _settle(begun: dict[str, Span], opened: dict[int, Incident], record: IncidentClosed, time: str) -> None:
+def _settle(begun: dict[str, Span], record: IncidentClosed, time: str) -> None:
     if record.alias in begun:
         span = begun[record.alias]
         doubts = tuple(replace(d, until=time) if d.slot == record.incident else d for d in span.doubts)
         begun[record.alias] = replace(span, doubts=doubts)
-    opened.pop(record.incident, None)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from headgate.entry import moment
+from headgate.entry import Digest, moment
 
 
 def _real_time(text: str) -> str:
@@ -25,3 +25,15 @@ class Record(BaseModel):
     """Base of all records: frozen, strict, closed, and without NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class TakenBack(Record):
+    """A person took something back that was signed, by a signature too."""
+
+    role: str
+    person: str
+    key: str
+    reason: str
+    statement: Digest
+    signature: Digest
+    signers: Digest

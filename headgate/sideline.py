@@ -61,7 +61,7 @@ def _incident(state: State, entry: Entry, record: Incident) -> State:
     demand(entry.release is None, entry, "an entry of no release")
     demand(record.recorded == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
     demand(record.shown != record.recorded, entry, "an alias that is not where the ledger has it")
-    demand(record.alias not in {i.alias for i in state.incidents.values()}, entry, "one open incident per alias")
+    demand(record.alias not in state.disputed, entry, "one open incident per alias")
     return replace(state, incidents={**state.incidents, entry.seq: record})
 
 

@@ -63,6 +63,16 @@ class State:
             )
         return self.releases[name]
 
+    @property
+    def disputed(self) -> frozenset[str]:
+        """The aliases with an open incident."""
+        return frozenset(incident.alias for incident in self.incidents.values())
+
+    def places(self, alias: str) -> tuple[int | None, ...]:
+        """Where an alias may be found: where the ledger has it, or where an open intention takes it."""
+        ours = [self.intention.record.new] if self.intention and self.intention.record.alias == alias else []
+        return (self.aliases.get(alias), *ours)
+
     def maker(self, version: int) -> Release | None:
         """The release that registered `version`."""
         return self.releases.get(self.makers.get(version, ""))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headgate.entry import Digest
-from headgate.record import Record
+from headgate.record import Record, TakenBack
 
 
 class Signatory(Record):
@@ -43,14 +43,7 @@ class Waived(Record):
     signers: Digest
 
 
-class WaiverRevoked(Record):
+class WaiverRevoked(TakenBack):
     """A person took a waiver back, by a signature. `waiver` is its slot. From here on it is never used again."""
 
     waiver: int
-    role: str
-    person: str
-    key: str
-    reason: str
-    statement: Digest
-    signature: Digest
-    signers: Digest

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headgate.entry import Digest
-from headgate.record import Record
+from headgate.record import Record, TakenBack
 
 Response = Literal["restore", "freeze"]
 """What is done about an alias that somebody else moved: put it back, or stop and leave it to a person."""
@@ -68,17 +67,10 @@ class Escalated(Record):
     to: str
 
 
-class Withdrawn(Record):
+class Withdrawn(TakenBack):
     """A person took their approval back, by a signature. `answer` is its slot."""
 
     answer: int
-    role: str
-    person: str
-    key: str
-    reason: str
-    statement: Digest
-    signature: Digest
-    signers: Digest
 
 
 class Notified(Record):

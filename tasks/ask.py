@@ -25,7 +25,6 @@ from headgate.canonical import digest_of
 from headgate.errors import BadInput, Tampered
 from headgate.records import ApprovalRequested
 from headgate.release import Release
-from headgate.state import fold
 from tasks.approve import record_answer
 from tasks.brief import commands, page
 from tasks.record import Case, Desk, now, standing
@@ -120,7 +119,7 @@ def _form(case: Case, given: Answer | None, problems: tuple[str, ...]) -> type[A
     """The next form, once the page beside it is shown. What was no use comes first on both."""
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    release = fold(case.model, ledger.entries).release(case.release)
+    release = desk.state(ledger).release(case.release)
     above = returned(problems, _again(desk, release, given)) if problems else ""
     shown = page(case, form=True, above=above)
     create_markdown_artifact(key=case.artifact("approve"), markdown=shown, description=_WHAT)

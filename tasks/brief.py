@@ -9,7 +9,7 @@ from headgate.ledger import Ledger
 from headgate.policy import Policy
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
-from headgate.state import State, fold
+from headgate.state import State
 from tasks.connect import tracking_uri
 from tasks.link import form_of
 from tasks.read import read_signers
@@ -26,7 +26,7 @@ def page(case: Case, *, form: bool, above: str = "") -> str:
     """
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    state = fold(case.model, ledger.entries)
+    state = desk.state(ledger)
     release = state.release(case.release)
     judged = Judged.model_validate_json(desk.evidence.get(release.step(Evaluated).judged))
     return brief(

@@ -54,7 +54,7 @@ def hold(desk: Desk, registry: MlflowClient, aliases: set[str]) -> None:
     for alias, version in moved(state, shown).items():
         target = look(desk, registry, state, state.aliases.get(alias))
         found = incident(state, alias, version, guarding(desk, state).guard, target, now())
-        _once(desk, found, partial(_is_known, alias))
+        _once(desk, found, partial(_is_disputed, alias))
     for slot, opened in desk.state().incidents.items():
         if opened.response == "restore" and opened.alias in aliases:
             restore(desk, registry, slot)
@@ -128,8 +128,8 @@ def _once(
             raise
 
 
-def _is_known(alias: str, state: State) -> bool:
-    return alias in {open_one.alias for open_one in state.incidents.values()}
+def _is_disputed(alias: str, state: State) -> bool:
+    return alias in state.disputed
 
 
 def _done(intention: Intention) -> Record:
@@ -155,7 +155,7 @@ def _contest(desk: Desk, registry: MlflowClient, intention: Intention) -> bool:
     shown = alias_version(registry, desk.model, record.alias)
     target = look(desk, registry, state, record.old)
     found = incident(state, record.alias, shown, guarding(desk, state).guard, target, now())
-    if not _is_known(record.alias, state):
+    if record.alias not in state.disputed:
         desk.write(None, found)
     if found.response == "freeze":
         return False

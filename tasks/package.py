@@ -21,7 +21,6 @@ from headgate.package import CHECKPOINT, HISTORY, MANIFEST, manifest, pinned
 from headgate.pedigree import PEDIGREE, image
 from headgate.records import Evaluated, Packaged, Requested, Snapshot
 from headgate.release import Release
-from headgate.state import fold
 from tasks.keep import pages as calibrations
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file
@@ -33,7 +32,7 @@ def package(case: Case) -> None:
     """Write the package as evidence and as a folder, and record the digest of its manifest."""
     desk = Desk(case.home, case.model)
     ledger = desk.ledger()
-    release = fold(case.model, ledger.entries).release(case.release)
+    release = desk.state(ledger).release(case.release)
     made = _files(desk, case, release, ledger)
     listed = manifest(made)
     for data in made.values():
