@@ -65,7 +65,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate prove MODEL --entry N    that an entry is in the ledger, for somebody who does not have it
 
     Exit codes: 0 done or waiting as the policy says; 1 halted by a decision (a gate, a rejection, a failed audit);
-    2 the caller's mistake; 3 the surroundings failed. Every command has --json.
+    2 the caller's mistake; 3 the surroundings failed. Every command that reports has --json; the others print a file.
     """
     context.obj = Site(home=home.resolve(), expectations=expectations)
 
