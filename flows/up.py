@@ -89,9 +89,9 @@ def _started(home: Home, wanted: tuple[Deployment, ...]) -> dict[str, str]:
 
 def _stay(home: Home) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    click.echo("Ctrl-C ends it.", err=True)
     code = 0
     try:
+        click.echo("Ctrl-C ends it.", err=True)
         while left := [name for name in serve.NAMES if serve.running(home, name) is not None]:
             if len(left) < len(serve.NAMES):
                 click.echo(f"only {', '.join(left)} still run; see the logs in {home.servers}", err=True)

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 from pydantic import BaseModel, ConfigDict
@@ -114,9 +116,9 @@ def running(home: Home, name: str) -> Server | None:
 
 
 def _spawn(home: Home, name: str) -> Server:
-    port = _free_port(_PREFERRED[name])
+    port, claim = _free_port(_PREFERRED[name])
     command, extra = {"prefect": _prefect, "mlflow": _mlflow, "worker": _worker}[name](home, port)
-    with _log(home, name).open("ab") as log:
+    with claim, _log(home, name).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
             command,
             env={**os.environ, **extra},
@@ -125,6 +127,7 @@ def _spawn(home: Home, name: str) -> Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=home.servers,
+            pass_fds=(claim.fileno(),),
         )
     server = Server(name=name, pid=process.pid, port=port)
     _note(home, name).write_text(json.dumps(server.model_dump()))
@@ -227,15 +230,25 @@ def _listens(server: Server) -> bool:
     )
 
 
-def _free_port(preferred: int) -> int:
+def _free_port(preferred: int) -> tuple[int, IO[str]]:
     for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found = int(probe.getsockname()[1])
+            return found, _claim(found)
     raise Unavailable("port", got="none free", expected="a free port", next_step="close some programs")
+
+
+def _claim(port: int) -> IO[str]:
+    """A lock that the server inherits and keeps: until it listens, another home would find its port free."""
+    name = Path(tempfile.gettempdir(), f"headgate-{os.getuid()}-{port}.lock")
+    file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 @contextmanager

@@ -96,9 +96,8 @@ def test_the_audit_is_clean_and_finds_a_flipped_byte_in_a_copy(terminal: Termina
 def test_the_servers_answer_schedule_and_are_seen_in_a_browser(terminal: Terminal, tmp_path: Path) -> None:
     places = terminal.json("up")
     environment = {**terminal.environment, "PREFECT_API_URL": f"{places['prefect']}/api"}
-    listed = subprocess.run(
-        [sys.executable, "-m", "prefect", "flow-run", "ls"], env=environment, capture_output=True, text=True, check=True
-    )
+    inspect = [sys.executable, "-m", "prefect", "flow-run", "ls", "--flow-name", "release"]
+    listed = subprocess.run(inspect, env=environment, capture_output=True, text=True, check=True)
     assert "toy-2" in listed.stdout
     scheduled = subprocess.run(
         [sys.executable, "-c", SCHEDULE], env=environment, capture_output=True, text=True, check=True

@@ -44,9 +44,28 @@ def test_a_preferred_port_is_taken_if_it_is_free_and_another_if_not() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = int(taken.getsockname()[1])
-        other = serve._free_port(port)
+        other, claim = serve._free_port(port)
+        claim.close()
         assert other not in (0, port)
-    assert serve._free_port(port) == port
+    found, claim = serve._free_port(port)
+    claim.close()
+    assert found == port
+
+
+def test_a_port_is_claimed_until_the_server_that_was_given_it_has_ended(
+    process: list[subprocess.Popen[bytes]],
+) -> None:
+    port, claim = serve._free_port(0)
+    with claim:
+        process.append(subprocess.Popen([sys.executable, "-c", SLEEP], pass_fds=(claim.fileno(),)))
+    second, other = serve._free_port(port)
+    other.close()
+    assert second != port, "nobody listens on it yet, and it is not free"
+    process[0].kill()
+    process[0].wait()
+    third, claim = serve._free_port(port)
+    claim.close()
+    assert third == port
 
 
 def test_stopping_nothing_is_nothing(home: Home, tmp_path: Path) -> None:
