@@ -28,7 +28,7 @@ def answered(  # noqa: PLR0913 - the options of the command
     statement: Path | None,
     signature: Path | None,
 ) -> bool:
-    """Take the answer; whether one was recorded.
+    """Take the answer, or show what it is about; whether one was recorded.
 
     Raises:
         BadInput: the options do not fit together, or the answer does not count.
@@ -40,11 +40,23 @@ def answered(  # noqa: PLR0913 - the options of the command
     if statement and signature:
         record_answer(case, _bytes(statement), _bytes(signature))
         return True
-    if not (role and key):
-        raise _unfit("neither --role and --key nor --statement and --signature", "one of the two pairs")
+    if role is None:
+        if key or decision != "approve":
+            raise _unfit("an answer without --role", "the role that you answer in")
+        _evidence(case)
+        return False
     who = answer(case, role=role, key=key, decision=decision, reason=reason)
     click.echo(f"{plain(who)} {_DONE[decision]} {case.release} as {role}.", err=True)
     return True
+
+
+def _evidence(case: Case) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from tasks.brief import page
+
+    Console().print(Markdown(page(case, form=False)))
 
 
 def _decision(*, reject: bool, withdraw: bool, reason: str) -> Decision:

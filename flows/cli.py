@@ -146,7 +146,7 @@ def _report(case: Case, as_json: bool) -> int:
 @cli.command()
 @click.argument("name", metavar="RELEASE")
 @click.option("--role", help="The role you answer in; your key must be allowed to sign for it.")
-@click.option("--key", type=click.Path(path_type=Path), help="Your private SSH key.")
+@click.option("--key", type=click.Path(path_type=Path), help="Your SSH key; without one, ssh-agent signs.")
 @click.option("--reject", is_flag=True, help="Decline instead. Needs --reason.")
 @click.option("--withdraw", is_flag=True, help="Take your own approval back, before the promotion. Needs --reason.")
 @click.option("--reason", default="", help="Why; part of what you sign.")
@@ -161,8 +161,11 @@ def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
     """Answer for RELEASE by an SSH signature; with the last approval it goes on.
 
     \b
+    What to decide on:   headgate approve employment-3
+    With ssh-agent:      headgate approve employment-3 --role risk
     With a key file:     headgate approve employment-3 --role risk --key ~/.ssh/id_ed25519
-    With an agent or a hardware key:
+    With a hardware key: headgate approve employment-3 --role risk --key ~/.ssh/id_ed25519_sk.pub
+    On another machine:
       headgate approve employment-3 --role risk --person ana@example.org --show > statement.txt
       ssh-keygen -Y sign -n risk@headgate -f ~/.ssh/id_ed25519_sk statement.txt
       headgate approve employment-3 --statement statement.txt --signature statement.txt.sig
@@ -179,7 +182,7 @@ def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
     folder = site.folder(model) if site.expectations else Path(asked.folder)
     case = reopen(str(site.home), str(folder), name)
     if not answered(case, **given):
-        return 0
+        return _report(case, as_json) if as_json else 0
     return _release(site, folder, asked.requester, as_json, resume=name)
 
 

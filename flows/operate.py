@@ -25,8 +25,8 @@ def as_who(command: F) -> F:
 @click.command()
 @click.argument("model")
 @click.argument("version", type=click.IntRange(1))
-@click.option("--role", help="Approve it too, in this role. Needs --key.")
-@click.option("--key", type=click.Path(path_type=Path), help="Your private SSH key, for --role.")
+@click.option("--role", help="Approve it too, in this role.")
+@click.option("--key", type=click.Path(path_type=Path), help="Your SSH key, for --role; without one, ssh-agent signs.")
 @click.option("--reason", default="", help="Why; part of what you sign.")
 @as_json
 @click.pass_obj
@@ -45,7 +45,7 @@ def promote(
     from tasks.record import Desk
 
     case = case_of(str(site.home), str(site.folder(known(site, model, model))), version)
-    if role and key:
+    if role:
         answer(case, role=role, key=key, reason=reason)
     refused = run_promotion(case, version)
     show_release(Desk(case.home, model), case.release, as_json=as_json, brief=True)

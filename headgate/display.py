@@ -2,7 +2,8 @@
 
 A page says from which ledger it was rendered (`headgate.ledger`: its size and head), so that one that is merely old is
 told from one that somebody wrote: it must be what the ledger had rendered when it was that long. A page that claims
-nothing, because it was never published, is not compared.
+nothing, because it was never published, is not compared. Nor is where the link to the promotion's form leads: addresses
+of servers are not in the ledger, and the form believes nothing but the ledger.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LEDGER = "headgate.ledger"
 
 LONGEST = 5000
 """Characters of a description that MLflow's other databases than SQLite take."""
+
+FORM = "promote by hand"
+"""The tag with the address of the promotion's form, to which the description has a link."""
 
 _REST = "\n\nThe rest is in `package/card.md` of the run's artifacts.\n"
 _ELSEWHERE = ("headgate.files", "headgate.seal", "headgate.checkpoint")
@@ -57,6 +61,11 @@ def _description(policy: Policy, release: Release, judged: Judged) -> str:
     run = release.step(Registered).run
     card = model_card(policy, release, judged).replace(picture(PICTURE), picture(artifact(PICTURE, run)), 1)
     return f"{card}{approvals(release)}\n{picture_of_lineage(artifact(PEDIGREE, run))}\n"
+
+
+def linked(description: str, version: int, form: str | None) -> str:
+    """A description that begins with a link to the promotion's form, if there is one."""
+    return description if form is None else f"[Promote version {version} by hand, in Prefect]({form})\n\n{description}"
 
 
 def artifact(name: str, run: str) -> str:
@@ -110,7 +119,8 @@ def _compared(walk: Walk, state: State, version: int, page: Display) -> Iterator
     except HeadgateError as error:
         yield Anomaly("other_page", -1, f"version {version}: {error.got}", "evidence that its page can be made from")
         return
-    if page.description not in (due.description, cut(due.description)):
+    written = linked(due.description, version, page.tags.get(FORM))
+    if page.description not in (written, cut(written)):
         got = f"version {version}: a description with {digest_of(page.description.encode())}"
         yield Anomaly("other_page", -1, got, f"{digest_of(due.description.encode())}, as rendered from the ledger")
     for name in sorted(due.tags.keys() | {n for n in page.tags if n.startswith("headgate.")} - {*_ELSEWHERE}):

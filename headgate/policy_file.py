@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import date
 from typing import Any, get_type_hints
@@ -67,12 +68,17 @@ def _sound_tables(tables: dict[str, Any]) -> dict[str, Any]:
     """The tables that are well-formed each for itself, those that are left out with their defaults."""
     fields = Policy.model_fields.items()
     sound = {name: field.default for name, field in fields if name not in tables and not field.is_required()}
-    for name, kind in get_type_hints(Policy, include_extras=True).items():
+    for name, table in _tables().items():
         try:
-            sound[name] = TypeAdapter(kind).validate_json(as_json(_with_date(tables)[name]))
+            sound[name] = table.validate_json(as_json(_with_date(tables)[name]))
         except (KeyError, ValidationError):
             continue
     return sound
+
+
+@functools.cache
+def _tables() -> dict[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(kind) for name, kind in get_type_hints(Policy, include_extras=True).items()}
 
 
 def _refused(where: str, found: list[str]) -> BadInput:

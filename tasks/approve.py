@@ -24,7 +24,7 @@ from tasks.brief import page
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file, read_signers
 from tasks.record import Case, Desk, now
-from tasks.sign import owner, private_key
+from tasks.sign import pen
 
 
 @task(name="approve", cache_policy=NO_CACHE)
@@ -46,13 +46,11 @@ def _request(policy: Policy) -> ApprovalRequested:
     return ApprovalRequested(roles=roles, expires=until, clicks=policy.approval.ui_click)
 
 
-def answer(
-    case: Case, *, role: str, key: Path, decision: Decision = "approve", reason: str = "", password: bytes | None = None
-) -> str:
+def answer(case: Case, *, role: str, key: Path | None, decision: Decision = "approve", reason: str = "") -> str:
     """Sign the present statement in a role, record the answer, and return who it was.
 
     Args:
-        key: a private SSH key, OpenSSH or PEM.
+        key: see `tasks.sign.pen`; without one, ssh-agent signs.
         decision: with `withdraw`, an approval that this person gave in this role is taken back.
         reason: why; required to reject and to withdraw.
 
@@ -64,12 +62,10 @@ def answer(
     release = desk.state(ledger).release(case.release)
     if release.stage not in ("waiting", "approved"):
         raise _refused(release, f"a release that is {release.stage}", ["only a waiting release takes answers"])
-    private = private_key(key)
-    person = owner(sshsig.public_key(private, password), namespace(role), read_signers(case.folder))
-    text = statement(ledger, release, person=person, role=role, decision=decision, reason=reason).text()
-    signature = sshsig.sign(private, text, namespace(role), password).encode()
-    record_answer(case, text, signature)
-    return person
+    by = pen(key, namespace(role), read_signers(case.folder))
+    text = statement(ledger, release, person=by.person, role=role, decision=decision, reason=reason).text()
+    record_answer(case, text, by.sign(text))
+    return by.person
 
 
 def record_answer(case: Case, text: bytes, signature: bytes | None) -> None:

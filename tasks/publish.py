@@ -16,7 +16,7 @@ from headgate.approval import moment
 from headgate.canonical import digest_of
 from headgate.card import PICTURE
 from headgate.checkpoint import sign
-from headgate.display import LONGEST, cut, display
+from headgate.display import FORM, LONGEST, cut, display, linked
 from headgate.endorsement import endorsements, happened
 from headgate.estimate import Estimate, survey
 from headgate.forest import forest
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 _BATCH = 1000
 _LONGEST_NAME = 250
 _LONGEST_DESCRIPTION = LONGEST
-FORM = "promote by hand"
-"""The tag with the address of the promotion's form in Prefect. It is for copying: MLflow shows tags as text."""
-
 _NOT_IN_NAMES = re.compile(r"[^\w. :-]")
 
 
@@ -62,14 +59,23 @@ def publish(case: Case) -> None:
         return
     registry, policy = client(desk.home), desk.policy(release)
     due = display(policy, release, judged, ledger.size, ledger.head)
-    form = form_of("promote", case.model, version=registered.version)
+    form = _form(registry, case.model, registered.version)
     shown = {**due.tags, CHECKPOINT: sign(ledger, desk.signer).note.decode(), **({FORM: form} if form else {})}
     with asking(f"version {registered.version} of {case.model}"):
         registry.log_text(registered.run, drawn, PEDIGREE)
         if judged is not None:
-            _publish_verdict(desk, registry, case, release, policy, judged, due.description)
+            written = linked(due.description, registered.version, form)
+            _publish_verdict(desk, registry, case, release, policy, judged, written)
         for key, value in shown.items():
             registry.set_model_version_tag(case.model, str(registered.version), key, value)
+
+
+def _form(registry: MlflowClient, model: str, version: int) -> str | None:
+    # Published again where no server knows the form, the page keeps the link that it had.
+    found = form_of("promote", model, version=version)
+    with asking(f"version {version} of {model}"):
+        kept: str | None = registry.get_model_version(model, str(version)).tags.get(FORM)
+    return found or kept
 
 
 def _publish_verdict(

@@ -16,7 +16,7 @@ from headgate.waived import Signatory, Waived, WaiverRevoked
 from headgate.waiver import Covers, WaiverStatement, arranged, keys_of, namespace, objections, waiver
 from tasks.read import SIGNERS, read_file, read_policy, read_signers
 from tasks.record import Desk, now
-from tasks.sign import owner, private_key
+from tasks.sign import pen
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,9 @@ def waive(desk: Desk, folder: Path, terms: Terms, keys: Sequence[tuple[str, Path
         BadInput: a key is nobody's, or the waiver would not count, with every reason. Nothing is recorded.
     """
     signers = read_signers(folder)
-    private = [(role, private_key(path)) for role, path in keys]
-    people = [(owner(sshsig.public_key(key), namespace(role), signers), role) for role, key in private]
-    text = statement(desk, folder, terms, people).text()
-    return record_waiver(desk, folder, text, [sshsig.sign(k, text, namespace(r)).encode() for r, k in private])
+    pens = [(pen(path, namespace(role), signers), role) for role, path in keys]
+    text = statement(desk, folder, terms, [(by.person, role) for by, role in pens]).text()
+    return record_waiver(desk, folder, text, [by.sign(text) for by, _ in pens])
 
 
 def record_waiver(desk: Desk, folder: Path, text: bytes, signatures: Sequence[bytes]) -> Waiver:
@@ -103,10 +102,9 @@ def revoke(desk: Desk, folder: Path, slot: int, *, role: str, key: Path, reason:
     Raises:
         BadInput: the key is nobody's, there is no such waiver, or the signature would not count.
     """
-    private = private_key(key)
-    person = owner(sshsig.public_key(private), namespace(role), read_signers(folder))
-    text = revocation_statement(desk, slot, person=person, role=role, reason=reason).text()
-    return record_revocation(desk, folder, slot, text, sshsig.sign(private, text, namespace(role)).encode())
+    by = pen(key, namespace(role), read_signers(folder))
+    text = revocation_statement(desk, slot, person=by.person, role=role, reason=reason).text()
+    return record_revocation(desk, folder, slot, text, by.sign(text))
 
 
 def record_revocation(desk: Desk, folder: Path, slot: int, text: bytes, signature: bytes) -> Waiver:

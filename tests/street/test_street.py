@@ -93,44 +93,15 @@ def test_the_audit_is_clean_and_finds_a_flipped_byte_in_a_copy(terminal: Termina
     assert "changed_evidence" in {a["name"] for a in broken["anomalies"]}
 
 
-def test_the_servers_answer_schedule_and_are_seen_in_a_browser(terminal: Terminal, tmp_path: Path) -> None:
+def test_the_servers_answer_and_are_seen_in_a_browser(terminal: Terminal, tmp_path: Path) -> None:
     places = terminal.json("up")
     environment = {**terminal.environment, "PREFECT_API_URL": f"{places['prefect']}/api"}
     inspect = [sys.executable, "-m", "prefect", "flow-run", "ls", "--flow-name", "release"]
     listed = subprocess.run(inspect, env=environment, capture_output=True, text=True, check=True)
     assert "toy-2" in listed.stdout
-    scheduled = subprocess.run(
-        [sys.executable, "-c", SCHEDULE], env=environment, capture_output=True, text=True, check=True
-    )
-    assert int(scheduled.stdout) > 0, "an active cron schedule has made runs"
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: the pages were not looked at")
     _look(places, tmp_path)
-
-
-# Newer SQLAlchemy makes cron schedules that never create a run, without an error anywhere: see infra/constraints.txt.
-SCHEDULE = """
-import asyncio, time
-from prefect import flow, get_client
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.client.schemas.actions import DeploymentScheduleCreate
-
-@flow
-def probe(): pass
-
-async def main():
-    async with get_client() as client:
-        flow_id = await client.create_flow(probe)
-        schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron="* * * * *"), active=True)
-        await client.create_deployment(flow_id, "probe", schedules=[schedule])
-        for _ in range(90):
-            runs = [r for r in await client.read_flow_runs() if r.flow_id == flow_id]
-            if runs:
-                break
-            await asyncio.sleep(1)
-        print(len(runs))
-asyncio.run(main())
-"""
 
 
 def _look(places: dict[str, str], shots: Path) -> None:
@@ -167,7 +138,7 @@ def test_the_file_deploys_the_same_to_a_standing_server(terminal: Terminal, tmp_
     assert (timed["slug"], timed["active"], timed["schedule"]["cron"]) == ("release-employment", True, "0 6 * * 1")
 
 
-def test_interrupted_it_ends_all_and_so_does_down(terminal: Terminal) -> None:
+def test_interrupted_it_ends_all(terminal: Terminal) -> None:
     places = terminal.json("up")
     staying = terminal.start("up")
     assert staying.stderr is not None
@@ -181,5 +152,3 @@ def test_interrupted_it_ends_all_and_so_does_down(terminal: Terminal) -> None:
         with pytest.raises((urllib.error.URLError, OSError)):
             urllib.request.urlopen(place, timeout=2)  # noqa: S310
     assert terminal.json("down") == {}
-    again = terminal.json("up")
-    assert terminal.json("down") == dict.fromkeys(again, "stopped")

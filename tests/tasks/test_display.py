@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from stage import Stage, run
 
 from headgate.audit import Findings
+from tasks import publish
 from tasks.audit import audit_all
 
 
@@ -34,6 +35,20 @@ def test_what_was_published_is_what_the_ledger_renders_and_stays_so_when_it_is_o
     run("publish", stage.open("register", training=str(stage.toy.training)))
     found = audited(stage)
     assert (found.pages, found.anomalies) == (3, ())
+
+
+def test_a_page_has_a_link_to_the_form_and_keeps_it_and_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = "http://prefect.example/run?parameters=%7B%22version%22%3A%201%7D"
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "form_of", lambda *_, **__: form)
+        run("publish", stage.live)
+    for _ in range(2):
+        page = stage.registry.get_model_version("toy", "1")
+        assert page.description.startswith(f"[Promote version 1 by hand, in Prefect]({form})\n\n")
+        assert audited(stage).anomalies == ()
+        run("publish", stage.live)  # where no server knows the form
+    described(lambda card: card.replace("prefect.example", "others.example"))(stage.registry)
+    assert any("version 1: a description" in said for said in wrong(stage))
 
 
 def described(text: Callable[[str], str]) -> Callable[[MlflowClient], None]:
