@@ -15,14 +15,21 @@ from headgate.errors import BadInput, HeadgateError, SlotTaken, Tampered
 from headgate.markdown import escaped
 from headgate.patience import overdue
 from headgate.policy import Policy
-from headgate.records import record_of
+from headgate.records import KINDS, Halted, Promoted, PromotionUndone, record_of
 from headgate.story import sentence
+from headgate.watch import Escalated, Incident, IncidentClosed, Reminded, RolledBack
 from tasks.connect import client
 from tasks.move import finish, guarding, hold, look, restore
 from tasks.record import Desk, now, slug
 
 ABANDONED = timedelta(minutes=1)
 """An intention that is older than this was left by a process that died, or that sleeps."""
+
+_OURS = frozenset(
+    KINDS[kind]
+    for kind in (Promoted, PromotionUndone, RolledBack, Incident, IncidentClosed, Reminded, Escalated, Halted)
+)
+"""What a look may record. Releases write to the ledger at the same time, and their steps are not its report."""
 
 MOST_DUE = 100
 """Records about one release in one look."""
@@ -52,7 +59,7 @@ def look_after(home: Path, model: str) -> tuple[str, ...]:
     before = desk.whole().size
     trouble = [*_settle(desk), *_hold(desk)]
     _wait(desk)
-    told = desk.ledger().entries[before:]
+    told = [entry for entry in desk.ledger().entries[before:] if entry.kind in _OURS]
     return (*(sentence(record_of(entry.kind, dict(entry.body))) for entry in told), *trouble)
 
 

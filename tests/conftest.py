@@ -1,4 +1,4 @@
-"""The order of the layers; and buckets on a real server: moto's, over HTTP, where boto3 looks for one."""
+"""Buckets on a real server: moto's, over HTTP, where boto3 looks for one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from threading import Lock
 from typing import Any
 
 import pytest
-
-LAYERS = ("street", "flows", "tasks", "house", "core")
-"""The folders, in the order in which they run: who waits for servers and clocks begins first, and the rest fills in."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests into the order of `LAYERS`; within a file they keep theirs."""
-    items.sort(key=lambda item: LAYERS.index(item.path.parent.name))
 
 
 @pytest.fixture(scope="session")

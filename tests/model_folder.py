@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import ready
 
 from tasks.approve import new_throwaway_key
 
@@ -109,7 +110,7 @@ class Toy:
     Attributes:
         name: the model's name, and its folder's.
         folder: `expectations/<name>`: policy.toml, training.json, evaluation.json, allowed_signers, data/.
-        home: where the records will be; nothing is there yet.
+        home: where the records will be; nothing is there yet but MLflow's empty database.
         keys: the private SSH key of each role's one person (`PEOPLE`).
         training, evaluation: the tables that the policy names.
     """
@@ -137,6 +138,7 @@ def build(root: Path, name: str = "toy") -> Toy:
         evaluation=folder / "data" / "evaluation.parquet",
     )
     toy.training.parent.mkdir(parents=True)
+    ready.database(toy.home, "mlflow")
     signers = "".join(f"{new_throwaway_key(toy.keys[role], person, role)}\n" for role, person in PEOPLE.items())
     (folder / "allowed_signers").write_text(signers)
     (folder / "policy.toml").write_text(POLICY.format(name=name))

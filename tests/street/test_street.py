@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,12 +15,6 @@ from model_folder import better
 from terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(p).exists()), None)
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-
-
-def kinds(terminal: Terminal, name: str) -> list[str]:
-    return [entry["kind"] for entry in terminal.json("status", name)["entries"]]
 
 
 def test_a_release_waits_and_a_new_process_goes_on(terminal: Terminal) -> None:
@@ -39,26 +30,8 @@ def test_a_release_waits_and_a_new_process_goes_on(terminal: Terminal) -> None:
     assert terminal.json("status")["toy"]["aliases"] == {"champion": 1}
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was(terminal: Terminal) -> None:
-    running = terminal.start("release", "toy", "--data", str(better(terminal.toy)))
-    slots = terminal.toy.home / "store" / "ledger" / "toy"
-    before = len(list(slots.iterdir()))
-    while len([p for p in slots.iterdir() if p.suffix == ".json"]) < before + 3 and running.poll() is None:
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
-
-    left = terminal.json("status", "toy-2")
-    assert left["stage"] == "running"
-    finished = [e["kind"] for e in left["entries"]]
-    assert finished[:3] == ["requested", "snapshot", "validated"]
-
-    assert terminal.json("release", "toy", "--resume", "toy-2")["stage"] == "waiting"
-    assert set(Counter(kinds(terminal, "toy-2")).values()) == {1}, "no finished step was repeated"
-    assert terminal.json("status")["toy"]["aliases"] == {"champion": 1}, "nothing moves without approval"
-
-
 def test_a_statement_that_was_signed_elsewhere_counts(terminal: Terminal, tmp_path: Path) -> None:
+    assert terminal.json("release", "toy", "--data", str(better(terminal.toy)))["stage"] == "waiting"
     keys, text = terminal.toy.keys, tmp_path / "statement.txt"
     text.write_text(terminal.run("approve", "toy-2", "--role", "risk", "--person", "ana@toy.example", "--show").stdout)
     sign = ["ssh-keygen", "-Y", "sign", "-n", "risk@headgate", "-f", str(keys["risk"]), str(text)]
@@ -91,34 +64,6 @@ def test_the_audit_is_clean_and_finds_a_flipped_byte_in_a_copy(terminal: Termina
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     broken = terminal.json("audit", "--store", str(tmp_path / "store"), expect=1)["toy"]
     assert "changed_evidence" in {a["name"] for a in broken["anomalies"]}
-
-
-def test_the_servers_answer_and_are_seen_in_a_browser(terminal: Terminal, tmp_path: Path) -> None:
-    places = terminal.json("up")
-    environment = {**terminal.environment, "PREFECT_API_URL": f"{places['prefect']}/api"}
-    inspect = [sys.executable, "-m", "prefect", "flow-run", "ls", "--flow-name", "release"]
-    listed = subprocess.run(inspect, env=environment, capture_output=True, text=True, check=True)
-    assert "toy-2" in listed.stdout
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: the pages were not looked at")
-    _look(places, tmp_path)
-
-
-def _look(places: dict[str, str], shots: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.goto(f"{places['prefect']}/runs")
-        page.get_by_text("toy-2", exact=True).first.wait_for()
-        page.screenshot(path=shots / "prefect.png")
-        page.goto(f"{places['mlflow']}/#/models/toy/versions/2")
-        page.get_by_text("Ranks synthetic rows").first.wait_for()
-        page.get_by_text("champion").first.wait_for()
-        page.screenshot(path=shots / "mlflow.png")
-        browser.close()
-    assert all((shots / name).stat().st_size > 10_000 for name in ("prefect.png", "mlflow.png"))
 
 
 def test_the_file_deploys_the_same_to_a_standing_server(terminal: Terminal, tmp_path: Path) -> None:
