@@ -33,6 +33,7 @@ NAMES = tuple(_PREFERRED)
 """What can be started."""
 
 _PATIENCE = 90.0
+_started: list[subprocess.Popen[bytes]] = []  # Python warns of a process that nobody holds and that has not ended
 
 
 class Server(BaseModel):
@@ -129,6 +130,7 @@ def _spawn(home: Home, name: str) -> Server:
             cwd=home.servers,
             pass_fds=(claim.fileno(),),
         )
+    _started.append(process)
     server = Server(name=name, pid=process.pid, port=port)
     _note(home, name).write_text(json.dumps(server.model_dump()))
     return server

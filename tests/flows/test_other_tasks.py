@@ -16,7 +16,12 @@ from tasks.audit import audit_all
 from tasks.record import Desk
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression", "scored"])
+PROOF = pytest.mark.proof  # tests of the core and of the tasks have these too, in seconds
+
+
+@pytest.mark.parametrize(
+    "task", [pytest.param("multiclass", marks=PROOF), "regression", pytest.param("scored", marks=PROOF)]
+)
 def test_a_model_of_any_task_is_released_and_then_compared(tmp_path: Path, task: str) -> None:
     toy = retasked(tmp_path, task)
     first = promoted(toy)

@@ -45,7 +45,7 @@ def test_a_policy_can_be_calibrated_before_its_first_release_and_what_nobody_gua
     assert all(low <= t["rate"] <= high for t in said["trials"] for low, high in [t["interval"]])
     assert digest_of(Desk(toy.home, "toy").evidence.get(said["digest"])) == said["digest"]
     assert not (toy.home / "store" / "ledger").exists(), "nothing is recorded"
-    assert not (toy.home / "mlflow").exists(), "nothing is registered"
+    assert not (toy.home / "mlflow" / "artifacts").exists(), "nothing is registered"
 
     guarded(toy)
     table = terminal.run("policy", "calibrate", "toy", "--runs", "20").stdout
