@@ -15,7 +15,6 @@ from headgate.verdict import Verdict
 from tasks.audit import audit_all
 from tasks.record import Desk
 
-
 PROOF = pytest.mark.proof  # tests of the core and of the tasks have these too, in seconds
 
 
