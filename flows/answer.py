@@ -56,6 +56,8 @@ def _evidence(case: Case) -> None:
 
     from tasks.brief import page
 
+    if (stage := standing(case).stage) != "waiting":
+        raise _unfit(f"{case.release}, which is {stage}", "a release that waits for answers, to show what it is about")
     Console().print(Markdown(page(case, form=False)))
 
 
