@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Where Python may not keep its bytecode, every process compiles Prefect, MLflow and Great Expectations again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test check lint types contracts proof bench bench-gates bench-coverage lock clean
 help:            ## show the targets
@@ -51,14 +53,12 @@ lock: $(READY)   ## compile requirements.txt from pyproject.toml again
 clean:           ## remove the environment; the records in .headgate stay
 	rm -rf $(VENV)
 
-# The list is checked by its hashes; the project itself is then installed in place, with nothing left to resolve. Bytecode is
-# compiled here, once: where Python may not write it (PYTHONDONTWRITEBYTECODE), every process would compile it all again.
+# The list is checked by its hashes; the project itself is then installed in place, with nothing left to resolve.
 $(READY): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q headgate tasks flows expectations
 	@touch $@
 
 .venv-%/.ready: benchmarks/requirements-%.txt
