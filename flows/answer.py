@@ -18,6 +18,7 @@ _DONE = {"approve": "approved", "reject": "declined", "withdraw": "took their ap
 def answered(  # noqa: PLR0913 - the options of the command
     case: Case,
     *,
+    as_json: bool,
     role: str | None,
     key: Path | None,
     reject: bool,
@@ -43,21 +44,24 @@ def answered(  # noqa: PLR0913 - the options of the command
     if role is None:
         if key or decision != "approve":
             raise _unfit("an answer without --role", "the role that you answer in")
-        _evidence(case)
+        _evidence(case, as_json=as_json)
         return False
     who = answer(case, role=role, key=key, decision=decision, reason=reason)
     click.echo(f"{plain(who)} {_DONE[decision]} {case.release} as {role}.", err=True)
     return True
 
 
-def _evidence(case: Case) -> None:
+def _evidence(case: Case, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from flows.show import show_release
     from tasks.brief import page
 
     if (stage := standing(case).stage) != "waiting":
         raise _unfit(f"{case.release}, which is {stage}", "a release that waits for answers, to show what it is about")
+    if as_json:
+        return show_release(Desk(case.home, case.model), case.release, as_json=True)
     Console().print(Markdown(page(case, form=False)))
 
 

@@ -181,8 +181,8 @@ def approve(site: Site, name: str, as_json: bool, **given: Any) -> int:
     asked = Desk(site.home, known(site, model, name)).release(name).step(Requested)
     folder = site.folder(model) if site.expectations else Path(asked.folder)
     case = reopen(str(site.home), str(folder), name)
-    if not answered(case, **given):
-        return _report(case, as_json) if as_json else 0
+    if not answered(case, as_json=as_json, **given):
+        return 0
     return _release(site, folder, asked.requester, as_json, resume=name)
 
 

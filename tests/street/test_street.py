@@ -32,6 +32,8 @@ def test_a_release_waits_and_a_new_process_goes_on(terminal: Terminal) -> None:
 
 def test_a_statement_that_was_signed_elsewhere_counts(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.json("release", "toy", "--data", str(better(terminal.toy)))["stage"] == "waiting"
+    assert "What the policy demands otherwise" in terminal.run("approve", "toy-2").stdout
+    assert terminal.json("approve", "toy-2")["stage"] == "waiting"
     keys, text = terminal.toy.keys, tmp_path / "statement.txt"
     text.write_text(terminal.run("approve", "toy-2", "--role", "risk", "--person", "ana@toy.example", "--show").stdout)
     sign = ["ssh-keygen", "-Y", "sign", "-n", "risk@headgate", "-f", str(keys["risk"]), str(text)]
