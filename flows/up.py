@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -128,9 +130,6 @@ def _drained(say: Callable[[str], None]) -> None:
 
 
 def _reaped() -> None:
-    from contextlib import suppress
-    from datetime import timedelta
-
     from tasks.reap import reap
 
     with suppress(Exception):  # the next `headgate up` reaps again

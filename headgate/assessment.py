@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.markdown import escaped, table
+from headgate.markdown import bullets, escaped, table
 from headgate.policy import Policy
 from headgate.records import Requested
 from headgate.release import Release
@@ -49,4 +49,4 @@ def _row(harm: Harm) -> tuple[str, ...]:
 
 
 def _listed(items: tuple[str, ...]) -> str:
-    return "".join(f"\n- {escaped(item)}" for item in items) + "\n"
+    return bullets(items) + "\n"

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from headgate.canonical import canonical, digest_of, parse
+from headgate.canonical import canonical, digest_of, digits, parse
 from headgate.entry import Digest
 from headgate.errors import HeadgateError, Tampered
 from headgate.judgement import Judged
@@ -86,7 +86,7 @@ def attest(signer: Signer, files: Mapping[str, Digest], predicate_type: str, pre
     Args:
         files: the subjects: name -> digest.
     """
-    subjects = [{"digest": {"sha256": _plain(digest)}, "name": name} for name, digest in files.items()]
+    subjects = [{"digest": {"sha256": digits(digest)}, "name": name} for name, digest in files.items()]
     payload = canonical(
         {
             "_type": STATEMENT,
@@ -99,7 +99,7 @@ def attest(signer: Signer, files: Mapping[str, Digest], predicate_type: str, pre
         {
             "mediaType": BUNDLE,
             # Which key it was, as model-signing demands it; others do not look.
-            "verificationMaterial": {"publicKey": {"hint": _plain(digest_of(signer.public_pem))}, "tlogEntries": []},
+            "verificationMaterial": {"publicKey": {"hint": digits(digest_of(signer.public_pem))}, "tlogEntries": []},
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode(),
                 "payloadType": PAYLOAD,
@@ -186,11 +186,7 @@ def _gates(judged: Judged) -> list[str]:
 
 
 def _described(name: str, digest: Digest) -> JsonValue:
-    return {"name": name, "digest": {"sha256": _plain(digest)}}
-
-
-def _plain(digest: Digest) -> str:
-    return digest.removeprefix("sha256:")
+    return {"name": name, "digest": {"sha256": digits(digest)}}
 
 
 def _no_attestation(got: str) -> Tampered:

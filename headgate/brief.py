@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from headgate.approval import Statement, as_asked, command, namespace, parts_of, statement
-from headgate.card import confidence, demand, waiver_section
+from headgate.card import confidence, demand, omissions, waiver_section, worst_first
 from headgate.excuse import headline
 from headgate.judgement import Judged, Judgement
 from headgate.ledger import Ledger
-from headgate.markdown import escaped, fenced, table
+from headgate.markdown import bullets, escaped, fenced, table
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Registered, Requested
 from headgate.release import Release
@@ -126,12 +126,13 @@ def _owed(release: Release) -> str:
 
 
 def _verdicts(judged: Judged) -> str:
-    worst_first = sorted(judged.judgements, key=lambda j: -j.verdict)
     header = ("verdict", "gate", "rows", "value", "one-sided bounds", "demanded", "n")
-    rows = [(j.verdict.name, j.gate, j.slice, _number(j.value), _bounds(j), demand(j), f"{j.n:,}") for j in worst_first]
-    omitted = "".join(f"\n- {escaped(o.gate)} was not judged: {escaped(o.reason)}" for o in judged.omitted)
+    rows = [
+        (j.verdict.name, j.gate, j.slice, _number(j.value), _bounds(j), demand(j), f"{j.n:,}")
+        for j in worst_first(judged)
+    ]
     note = f"PASS: the bound on the unsafe side is inside the demand, at {confidence(judged)} confidence each."
-    return f"{table(header, rows)}\n\n{note}\n{omitted}"
+    return f"{table(header, rows)}\n\n{note}\n{omissions(judged)}"
 
 
 def _compared(judged: Judged, before: tuple[str, Policy] | None) -> str:
@@ -181,5 +182,4 @@ def _link(what: str, place: str) -> str:
 
 def returned(problems: Iterable[str], again: str) -> str:
     """What a form says first that comes back: nothing was recorded, why, and what to sign instead."""
-    listed = "\n".join(f"- {escaped(problem)}" for problem in problems)
-    return f"## Not recorded\n\n{listed}\n\n{again}\n\n---"
+    return f"## Not recorded\n{bullets(problems)}\n\n{again}\n\n---"

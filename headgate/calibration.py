@@ -14,7 +14,7 @@ from scipy.special import bdtrc
 
 from headgate.bounds import Bounds, proportion
 from headgate.entry import Digest
-from headgate.markdown import escaped, table
+from headgate.markdown import bullets, escaped, table
 from headgate.value import Document, Value
 
 FORMAT = "headgate.calibration/1"
@@ -201,9 +201,9 @@ SECTIONS: tuple[tuple[str, tuple[Kind, ...], str], ...] = (
 def page(found: Calibration) -> str:
     """The calibration as a Markdown page."""
     verdict = "The gates keep what they promise." if found.sound else "**The gates do not keep what they promise.**"
-    problems = "".join(f"\n- {escaped(problem)}" for problem in found.problems)
+    problems = bullets(found.problems)
     silent = "".join(f"\n- {escaped(s.fault)}: {escaped(s.reason)}" for s in found.silences if s.excused)
-    notes = "".join(f"\n- {escaped(note)}" for note in found.notes)
+    notes = bullets(found.notes)
     parts = [
         f"# The gates' own calibration\n\n{verdict}{problems}\n",
         f"Measured with {escaped(found.made)}, on {found.rows:,} rows and resamples of them, {found.runs:,} runs each "

@@ -53,6 +53,16 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def digits(digest: str) -> str:
+    """The hexadecimal digits of a digest, without the name of its algorithm."""
+    return digest.removeprefix("sha256:")
+
+
+def short(digest: str) -> str:
+    """The first twelve digits of a digest: enough for people to tell one from another."""
+    return digits(digest)[:12]
+
+
 def parse(data: bytes) -> JsonValue:
     """The value of some canonical bytes: the inverse of `canonical`, and of nothing else.
 

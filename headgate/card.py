@@ -28,7 +28,7 @@ def verdict_page(
     Args:
         waivers: those that were used. refused: by slot, why a waiver that speaks of these verdicts does not count.
     """
-    stopped = [j for j in _worst_first(judged) if j.verdict is not Verdict.PASS]
+    stopped = [j for j in worst_first(judged) if j.verdict is not Verdict.PASS]
     said = "".join(f"- **{j.verdict.name}** {escaped(j.gate)}: {escaped(j.reason)}\n" for j in stopped)
     said += "".join(
         f"- The waiver of slot {slot} does not count: {escaped('; '.join(why))}\n" for slot, why in refused.items()
@@ -51,7 +51,7 @@ def _excuse(judged: Judged, waiver: Waiver) -> str:
     people = " and ".join(f"{escaped(p.person)} as {escaped(p.role)}" for p in said.people)
     what = "".join(
         f"    - **{j.verdict.name}** in {escaped(j.slice)}: {escaped(j.reason)}\n"
-        for j in _worst_first(judged)
+        for j in worst_first(judged)
         if covers(waiver, j)
     )
     where = "" if said.slice is None else f" in {escaped(said.slice)}"
@@ -70,14 +70,18 @@ def verdict_table(judged: Judged, sources: Mapping[Digest, str] = MappingProxyTy
     header = ("verdict", "gate", "rows", "n", "arithmetic", *(("evidence",) if sources else ()))
     rows = [
         (j.verdict.name, j.gate, j.slice, f"{j.n:,}", j.reason, *((source(j, sources),) if sources else ()))
-        for j in _worst_first(judged)
+        for j in worst_first(judged)
     ]
-    omitted = "".join(f"\n- {escaped(o.gate)} was not judged: {escaped(o.reason)}" for o in judged.omitted)
     note = (
         f"\n\n{len(judged.judgements)} comparisons. PASS is claimed at one-sided {confidence(judged)} confidence each; "
-        f"FAIL is Holm-corrected over {judged.family}.\n{omitted}"
+        f"FAIL is Holm-corrected over {judged.family}.\n{omissions(judged)}"
     )
     return table(header, rows) + note
+
+
+def omissions(judged: Judged) -> str:
+    """The gates that were not judged, and why, as a list; empty if all were."""
+    return "".join(f"\n- {escaped(o.gate)} was not judged: {escaped(o.reason)}" for o in judged.omitted)
 
 
 def source(j: Judgement, sources: Mapping[Digest, str]) -> str:
@@ -85,7 +89,8 @@ def source(j: Judgement, sources: Mapping[Digest, str]) -> str:
     return "none" if j.evidence is None else sources.get(j.evidence, j.evidence)
 
 
-def _worst_first(judged: Judged) -> list[Judgement]:
+def worst_first(judged: Judged) -> list[Judgement]:
+    """The comparisons, those that need a person on top; else as they were judged."""
     return sorted(judged.judgements, key=lambda j: -j.verdict)
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from headgate.canonical import digits
 from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.ledger import Ledger
@@ -52,7 +53,7 @@ class Checkpoint:
     @property
     def text(self) -> bytes:
         """What is signed."""
-        root = base64.b64encode(bytes.fromhex(self.root.removeprefix("sha256:"))).decode()
+        root = base64.b64encode(bytes.fromhex(digits(self.root))).decode()
         return "".join(f"{line}\n" for line in (self.origin, self.size, root, *self.extensions)).encode()
 
     @property
@@ -134,7 +135,7 @@ def _decoded(text: str, size: int | None = None) -> bytes:
 
 def _hint(key: Digest) -> bytes:
     # Of this type of signature it is the beginning of the SHA-256 of the key in DER, which is our own key id.
-    return bytes.fromhex(key.removeprefix("sha256:"))[:4]
+    return bytes.fromhex(digits(key))[:4]
 
 
 def _no_checkpoint(got: str, expected: str) -> Tampered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.canonical import DIGEST, digest_of
+from headgate.canonical import DIGEST, digest_of, digits
 from headgate.errors import BadInput, Tampered, Unavailable
 from headgate.store import Store
 
@@ -49,8 +49,8 @@ def _name(digest: str) -> str:
             expected="'sha256:' and 64 lowercase hexadecimal digits",
             next_step="copy the digest from the ledger",
         )
-    digits = digest.removeprefix("sha256:")
-    return f"evidence/sha256/{digits[:2]}/{digits[2:]}"
+    name = digits(digest)
+    return f"evidence/sha256/{name[:2]}/{name[2:]}"
 
 
 def _absent(digest: str) -> Unavailable:

@@ -54,8 +54,7 @@ def _results(policy: Policy, release: Release, judged: Judged) -> list[Any]:
 
 
 def _dataset(rows: Table, slice_: str) -> dict[str, str]:
-    name = rows.origin.rpartition("/")[2]
-    return {"name": name, "type": name, "config": slice_, "split": "evaluation", "revision": rows.digest}
+    return {"name": rows.file, "type": rows.file, "config": slice_, "split": "evaluation", "revision": rows.digest}
 
 
 def _metric(j: Judgement) -> dict[str, Any]:

@@ -53,6 +53,15 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def bullets(items: Iterable[object]) -> str:
+    r"""A Markdown list below a line of text; nothing for no items. Every item is escaped.
+
+    >>> bullets(["a", "<b>"])
+    '\n- a\n- &lt;b&gt;'
+    """
+    return "".join(f"\n- {escaped(item)}" for item in items)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; every cell is escaped."""
     lines = [header, ["---"] * len(header)]

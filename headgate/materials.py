@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from headgate.canonical import canonical
+from headgate.canonical import canonical, digits
 from headgate.entry import Digest
 from headgate.judgement import Judged, Judgement
 from headgate.policy import Policy
@@ -120,7 +120,7 @@ def _data(name: str, rows: Table) -> Json:
     return {
         "type": "data",
         "bom-ref": f"data:{name}",
-        "name": rows.origin.rpartition("/")[2],
+        "name": rows.file,
         "hashes": _hashes(rows.digest),
         "data": [{"type": "dataset", "name": name, "contents": contents}],
     }
@@ -132,4 +132,4 @@ def _files(registered: Registered) -> Iterator[Json]:
 
 
 def _hashes(digest: Digest) -> list[Json]:
-    return [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
+    return [{"alg": "SHA-256", "content": digits(digest)}]

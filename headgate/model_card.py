@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from headgate.canonical import short
 from headgate.card import PICTURE, picture, source, verdict_table, waiver_section
 from headgate.entry import Digest
 from headgate.excuse import headline
@@ -66,11 +67,6 @@ def _sources(release: Release) -> dict[Digest, str]:
         "challenges.json": evaluated.challenges,
     }
     return {digest: f"{name} {short(digest)}" for name, digest in named.items() if digest is not None}
-
-
-def short(digest: Digest) -> str:
-    """The first twelve digits of a digest."""
-    return digest.removeprefix("sha256:")[:12]
 
 
 def _details(policy: Policy, release: Release) -> str:
@@ -140,7 +136,7 @@ def _origin(policy: Policy, release: Release) -> str:
 
 
 def _rows(rows: Table) -> str:
-    return f"{rows.rows:,} from {rows.origin.rpartition('/')[2]}"
+    return f"{rows.rows:,} from {rows.file}"
 
 
 def _groups(judged: Judged, sources: Mapping[Digest, str]) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from headgate.attestation import attest, read
-from headgate.canonical import canonical, digest_of
+from headgate.canonical import canonical, digest_of, digits
 from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.signing import Signer, Verifier
@@ -58,7 +58,7 @@ def sign_model(signer: Signer, name: str, files: Mapping[str, Digest]) -> bytes:
     Args:
         name: what the subject is called. files: the digest of every file by its path in the folder.
     """
-    listed = (_Resource(name=path, digest=files[path].removeprefix("sha256:")) for path in sorted(files))
+    listed = (_Resource(name=path, digest=digits(files[path])) for path in sorted(files))
     told = _Predicate(resources=tuple(listed))
     return attest(signer, {name: told.root}, PREDICATE, told.model_dump(mode="json"))
 

@@ -11,6 +11,7 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from headgate.canonical import short
 from headgate.facets import files_digest
 from headgate.judgement import Judged
 from headgate.markdown import plain
@@ -137,8 +138,8 @@ def _title(release: Release) -> str:
 
 def _subtitle(release: Release) -> str:
     asked, packaged = release.step(Requested), release.find(Packaged)
-    package = "" if packaged is None else f"; package {_short(packaged.package)}"
-    return f"Asked for by {asked.requester} at {release.opened}, under policy {_short(asked.policy)}{package}."
+    package = "" if packaged is None else f"; package {short(packaged.package)}"
+    return f"Asked for by {asked.requester} at {release.opened}, under policy {short(asked.policy)}{package}."
 
 
 def _boxes(model: str, release: Release, judged: Judged | None) -> _Boxes:
@@ -161,7 +162,7 @@ def _boxes(model: str, release: Release, judged: Judged | None) -> _Boxes:
 def _rows(name: str, table: Table | None, row: int) -> _Box:
     if table is None:
         return _Box(name, ("not pinned yet",), dashed=True, row=row)
-    said = (_count(table.rows, "row"), _count(len(table.columns), "column"), _short(table.digest))
+    said = (_count(table.rows, "row"), _count(len(table.columns), "column"), short(table.digest))
     return _Box(name, said, f"{table.origin} {table.digest}", row=row)
 
 
@@ -170,7 +171,7 @@ def _run(release: Release) -> _Box:
     if trained is None:
         return _Box("training", ("not reached",), dashed=True, column=1)
     run = "" if registered is None else f"MLflow run {registered.run}, "
-    said = (_count(len(trained.features), "feature"), trained.format, _short(trained.estimator))
+    said = (_count(len(trained.features), "feature"), trained.format, short(trained.estimator))
     return _Box("training", said, f"{run}estimator {trained.estimator}", column=1)
 
 
@@ -178,14 +179,14 @@ def _gate(validated: Validated | None) -> _Box:
     if validated is None:
         return _Box("data gate", ("not reached",), dashed=True, column=1, row=1)
     verdict, report = validated.verdict, validated.report
-    return _Box(f"data {verdict.name}", ("report", _short(report)), report, _COLOUR[verdict], column=1, row=1)
+    return _Box(f"data {verdict.name}", ("report", short(report)), report, _COLOUR[verdict], column=1, row=1)
 
 
 def _version(model: str, registered: Registered | None) -> _Box:
     if registered is None:
         return _Box("version", ("not registered",), dashed=True, column=2)
     digest = files_digest(registered)
-    said = (f"of {model}", _count(len(registered.files), "file"), _short(digest))
+    said = (f"of {model}", _count(len(registered.files), "file"), short(digest))
     return _Box(f"version {registered.version}", said, f"{registered.source} {digest}", column=2)
 
 
@@ -197,7 +198,7 @@ def _verdicts(release: Release, judged: Judged | None) -> _Box:
     counted = (f"{len(good)} of {len(judged.judgements)} pass",) if judged else ()
     waived = (_count(len(release.waivers), "waiver"),) if release.waivers else ()
     name, colour = f"gates {evaluated.verdict.name}", _COLOUR[evaluated.verdict]
-    return _Box(name, (*counted, *waived, _short(evaluated.judged)), evaluated.judged, colour, column=3)
+    return _Box(name, (*counted, *waived, short(evaluated.judged)), evaluated.judged, colour, column=3)
 
 
 def _approvals(release: Release) -> Iterator[_Box]:
@@ -274,10 +275,6 @@ def _line(x: int, y: int, text: str, colour: str, more: str = "") -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
 
 
 def _text(value: str) -> str:

@@ -13,7 +13,7 @@ from headgate.entry import Digest
 from headgate.estimate import Estimate, measure, survey
 from headgate.excuse import excused
 from headgate.judgement import Judged, Judgement
-from headgate.markdown import escaped
+from headgate.markdown import bullets, escaped
 from headgate.policy import Policy
 from headgate.records import Evaluated
 from headgate.release import Release
@@ -160,5 +160,5 @@ def _counted(n: int, one: str, many: str) -> str:
 
 
 def _listed(items: Iterable[str]) -> str:
-    said = "".join(f"\n- {escaped(item)}" for item in items)
+    said = bullets(items)
     return f"{said}\n" if said else ""

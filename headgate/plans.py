@@ -19,7 +19,16 @@ from headgate.value import Document, Value
 MONITORING, INCIDENTS = "monitoring-plan.json", "incident-plan.json"
 
 
-class MonitoringPlan(Document):
+class _Plan(Document):
+    next_step: ClassVar[str] = "take it from the package again"
+
+    model: str
+    release: str
+    policy: Digest
+    stated: bool
+
+
+class MonitoringPlan(_Plan):
     """What is watched of one version.
 
     Attributes:
@@ -31,19 +40,14 @@ class MonitoringPlan(Document):
 
     subject: ClassVar[str] = "the monitoring plan"
     expected: ClassVar[str] = "a document of the format headgate/monitoring-plan/v1"
-    next_step: ClassVar[str] = "take it from the package again"
 
     format: Literal["headgate/monitoring-plan/v1"] = "headgate/monitoring-plan/v1"
-    model: str
-    release: str
     version: int
     alias: str
-    policy: Digest
     features: tuple[str, ...]
     threshold: float
     evaluation: Digest
     tally: Digest
-    stated: bool
     monitoring: Monitoring | None
     review_after_days: int
 
@@ -57,7 +61,7 @@ class Situation(Value):
     checks: tuple[str, ...] = ()
 
 
-class IncidentPlan(Document):
+class IncidentPlan(_Plan):
     """What people do when something goes wrong.
 
     Attributes:
@@ -69,14 +73,9 @@ class IncidentPlan(Document):
 
     subject: ClassVar[str] = "the incident plan"
     expected: ClassVar[str] = "a document of the format headgate/incident-plan/v1"
-    next_step: ClassVar[str] = "take it from the package again"
 
     format: Literal["headgate/incident-plan/v1"] = "headgate/incident-plan/v1"
-    model: str
-    release: str
-    policy: Digest
     owner: str
-    stated: bool
     incidents: Incidents | None
     situations: tuple[Situation, ...]
     guard: Guard

@@ -34,6 +34,11 @@ class Table(Record):
     rows: int
     columns: tuple[str, ...]
 
+    @property
+    def file(self) -> str:
+        """The name of the file that it was read from."""
+        return self.origin.rpartition("/")[2]
+
 
 class Requested(Record):
     """A release begins, before the first row is read: who asked for what, under which policy, who trains, which run."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from headgate import records as r
 from headgate import watch as w
+from headgate.canonical import short
 from headgate.markdown import plain
 from headgate.record import Record
 from headgate.waived import Waived, WaiverRevoked
@@ -23,17 +24,17 @@ def _version(version: int | None) -> str:
 
 _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Requested: lambda x: (
-        f"asked for by {x.requester}; policy {_short(x.policy)} pinned; champion {_version(x.champion)}"
+        f"asked for by {x.requester}; policy {short(x.policy)} pinned; champion {_version(x.champion)}"
     ),
     r.Snapshot: lambda x: (
-        f"{x.training.rows:,} training rows {_short(x.training.digest)}, "
-        f"{x.evaluation.rows:,} evaluation rows {_short(x.evaluation.digest)}"
+        f"{x.training.rows:,} training rows {short(x.training.digest)}, "
+        f"{x.evaluation.rows:,} evaluation rows {short(x.evaluation.digest)}"
     ),
     r.Validated: lambda x: f"data {x.verdict.name}",
     r.Trained: lambda x: f"fitted on {len(x.features)} features in {x.seconds:.1f} s, stored as {x.format}",
     r.Registered: lambda x: f"version {x.version} in MLflow, {len(x.files)} files digested",
     r.Evaluated: lambda x: f"gates {x.verdict.name}{_waivers(x)}; compared with {_version(x.champion)}",
-    r.Packaged: lambda x: f"package {_short(x.package)}",
+    r.Packaged: lambda x: f"package {short(x.package)}",
     r.ApprovalRequested: lambda x: f"needs {_quorum(x.roles)} until {x.expires}",
     r.Approved: lambda x: f"{x.person} agreed as {x.role}, {f'key {x.key[:19]}…' if x.key else 'by a click, unsigned'}",
     r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
@@ -70,7 +71,3 @@ def _waivers(record: r.Evaluated) -> str:
 
 def _quorum(roles: dict[str, int]) -> str:
     return ", ".join(f"{n} × {role}" for role, n in roles.items())
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]

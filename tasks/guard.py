@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.entry import moment
 from headgate.errors import BadInput, HeadgateError, SlotTaken, Tampered
-from headgate.markdown import escaped
+from headgate.markdown import bullets, escaped
 from headgate.patience import overdue
 from headgate.policy import Policy
 from headgate.records import KINDS, Halted, Promoted, PromotionUndone, record_of
@@ -40,8 +40,7 @@ def guard(home: str, model: str) -> tuple[str, ...]:
     """Look after one model, and show what was done on the run's page. See `look_after`."""
     done = look_after(Path(home), model)
     if done:
-        listed = "".join(f"\n- {escaped(line)}" for line in done)
-        create_markdown_artifact(key=slug(f"{model}-guard"), markdown=f"# {escaped(model)}\n{listed}\n")
+        create_markdown_artifact(key=slug(f"{model}-guard"), markdown=f"# {escaped(model)}\n{bullets(done)}\n")
     return done
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headgate.calibration import Calibration, not_measured, page
+from headgate.canonical import digits
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.markdown import escaped
@@ -39,7 +40,7 @@ def keep(desk: Desk, calibration: Calibration) -> Digest:
     """Store a calibration; storing it again changes nothing."""
     digest = desk.evidence.put(calibration.to_bytes())
     place = _place(desk, calibration.policy, calibration.evaluation)
-    desk.store.put(place + _plain(digest), digest.encode())
+    desk.store.put(place + digits(digest), digest.encode())
     return digest
 
 
@@ -89,8 +90,4 @@ def _unsound(others: Sequence[Calibration]) -> int:
 
 
 def _place(desk: Desk, policy: Digest, evaluation: Digest) -> str:
-    return f"calibration/{desk.model}/{_plain(policy)}/{_plain(evaluation)}/"
-
-
-def _plain(digest: Digest) -> str:
-    return digest.removeprefix("sha256:")
+    return f"calibration/{desk.model}/{digits(policy)}/{digits(evaluation)}/"

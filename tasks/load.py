@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headgate.canonical import digest_of
+from headgate.canonical import digest_of, digits
 from headgate.entry import Digest
 from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
 from headgate.home import Home
@@ -89,8 +89,8 @@ def file_digest(path: Path) -> Digest:
 
 def snapshot_path(home: Home, digest: Digest, suffix: str) -> Path:
     """Where the snapshot of a table lies."""
-    hexadecimal = digest.removeprefix("sha256:")
-    return home.snapshots / hexadecimal[:2] / f"{hexadecimal[2:]}{suffix}"
+    name = digits(digest)
+    return home.snapshots / name[:2] / f"{name[2:]}{suffix}"
 
 
 def frame_of(home: Home, table: Table) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from headgate.approval import objections
 from headgate.errors import BadInput, SlotTaken
 from headgate.ledger import Ledger
-from headgate.markdown import escaped
+from headgate.markdown import bullets, escaped
 from headgate.policy import Policy
 from headgate.promotion import Seen, refusals
 from headgate.records import Packaged, PromotionStarted, Registered, Requested
@@ -182,5 +182,4 @@ def _finish(desk: Desk, registry: MlflowClient, case: Case) -> None:
 def _shown(case: Case, refused: tuple[str, ...]) -> str:
     if not refused:
         return f"# {escaped(case.release)} is live\n\nThe alias moved, and was read back."
-    listed = "".join(f"\n- {escaped(reason)}" for reason in refused)
-    return f"# {escaped(case.release)} was not promoted\n{listed}\n"
+    return f"# {escaped(case.release)} was not promoted\n{bullets(refused)}\n"

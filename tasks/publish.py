@@ -72,10 +72,11 @@ def publish(case: Case) -> None:
 
 def _form(registry: MlflowClient, model: str, version: int) -> str | None:
     # Published again where no server knows the form, the page keeps the link that it had.
-    found = form_of("promote", model, version=version)
+    if found := form_of("promote", model, version=version):
+        return found
     with asking(f"version {version} of {model}"):
         kept: str | None = registry.get_model_version(model, str(version)).tags.get(FORM)
-    return found or kept
+    return kept
 
 
 def _publish_verdict(

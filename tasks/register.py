@@ -11,7 +11,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from headgate.canonical import canonical, digest_of
+from headgate.canonical import canonical, digest_of, digits
 from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.home import Home
@@ -153,8 +153,8 @@ def _input(rows: Table, context: str) -> Any:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
-        name=rows.origin.rsplit("/", 1)[-1],
-        digest=rows.digest.removeprefix("sha256:")[:36],
+        name=rows.file,
+        digest=digits(rows.digest)[:36],
         source_type="local",
         source=json.dumps({"uri": rows.origin}),
         profile=json.dumps({"num_rows": rows.rows, "columns": rows.columns, "digest": rows.digest}),
