@@ -54,11 +54,7 @@ def fenced(text: str) -> str:
 
 
 def bullets(items: Iterable[object]) -> str:
-    r"""A Markdown list below a line of text; nothing for no items. Every item is escaped.
-
-    >>> bullets(["a", "<b>"])
-    '\n- a\n- &lt;b&gt;'
-    """
+    """A Markdown list below a line of text, each item after a line break; nothing for no items. Items are escaped."""
     return "".join(f"\n- {escaped(item)}" for item in items)
 
 
