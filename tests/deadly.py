@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from random import Random
 from typing import Any
 
+import pytest
+
 NEVER = sys.maxsize
 SEED = 20261125
 _REGISTRY = (
@@ -60,7 +62,10 @@ def killed(moment: int, act: Callable[..., object], *given: object) -> int | Non
     """Do something in a process that dies at a moment; None if it did, or else how many moments it lived through."""
     told, tell = _FORKS.Pipe(duplex=False)
     process = _FORKS.Process(target=_doomed, args=(tell, moment, act, given))
-    process.start()
+    # MLflow has written the address of an earlier test's home into this process: the server must begin without it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        process.start()
     tell.close()
     process.join(timeout=120)
     assert process.exitcode in (0, -signal.SIGKILL), f"{act.__name__} ended with {process.exitcode}"
@@ -73,7 +78,6 @@ def moments(count: int, sample: int) -> Iterable[int]:
 
 
 def _doomed(tell: Connection, moment: int, act: Callable[..., object], given: tuple[object, ...]) -> None:
-    import pytest
     from stage import recorded
 
     os.setsid()
