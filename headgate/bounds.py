@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtrit
 
+from headgate.arithmetic import cbrt, expm1, log
+
 Reals = NDArray[np.float64]
 
 Bounds = tuple[float, float]
@@ -159,7 +161,7 @@ def unvarying(value: ArrayLike, low: ArrayLike, high: ArrayLike, n: ArrayLike, a
     bound lets them be as bad as they can be. For AUC 1 this is alpha^(1/n) with n disjoint pairs of rows.
     """
     v, rows, down, up = _real(value), _real(n), _real(low), _real(high)
-    share = np.where(rows > 0, -np.expm1(np.log(alpha) / np.maximum(rows, 1)), 1.0)
+    share = np.where(rows > 0, -expm1(log(alpha) / np.maximum(rows, 1)), 1.0)
     return v - share * (v - down), v + share * (up - v)
 
 
@@ -185,7 +187,7 @@ def unskewed(t: ArrayLike, skewness: ArrayLike, n: ArrayLike) -> Reals:
     skew, rows = _real(skewness), _real(n)
     straight = np.abs(skew) < _STRAIGHT
     x, divisor = t / np.sqrt(rows) - skew / (6 * rows), np.where(straight, 1.0, skew)
-    return np.where(straight, x, 3 / divisor * (np.cbrt(1 + divisor * x) - 1))
+    return np.where(straight, x, 3 / divisor * (cbrt(1 + divisor * x) - 1))
 
 
 def calibration_error(value: ArrayLike, variances: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:

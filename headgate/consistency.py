@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from headgate import grid
+from headgate.arithmetic import dot
 from headgate.crossing import Array
 from headgate.regression import ERROR_EDGES
 from headgate.scheme import Scheme
@@ -121,6 +122,6 @@ def _errors(errors: Array, means: Array, n: Array) -> Iterator[tuple[str, Any]]:
     for model in range(errors.shape[1]):
         bias, size, square = ((means[:, place, model, 0] * grid.UNIT).astype(np.float64) for place in range(3))
         for total, power in ((size, 1), (square, 2)):
-            low, high = (errors[:, model] @ edges**power for edges in (ERROR_EDGES[:-1], ERROR_EDGES[1:]))
+            low, high = (dot(errors[:, model], edges**power) for edges in (ERROR_EDGES[:-1], ERROR_EDGES[1:]))
             yield "errors", (low - n * _NEAR <= total) & (total <= high + n * _NEAR)
         yield "errors", np.abs(bias) <= size + n * _NEAR

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.arithmetic import expm1
 from headgate.batch import Batch
 from headgate.gate import Form, Gate
 from headgate.grid import Reals
@@ -120,7 +121,7 @@ def _blurred(world: World, scheme: Scheme, chance: Chance) -> Reals:
         errors = said - world.labels
         noise = chance.normal(0, TWIN_NOISE * float(np.nanstd(errors)), said.shape)
         return np.clip(said + noise, *scheme.span)
-    factors = np.exp(chance.normal(0, TWIN_NOISE, said.shape))
+    factors = 1 + expm1(chance.normal(0, TWIN_NOISE, said.shape))
     if scheme.task == "binary":
         return said * factors / (said * factors + 1 - said)
     raised = said * factors

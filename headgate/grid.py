@@ -6,6 +6,8 @@ made of operations that IEEE 754 rounds in one way only, so that the same rows g
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,7 +38,7 @@ COARSE_OF: Cells = (np.searchsorted(_COARSE, _FINE[1:]) - 1).astype(np.int32)
 CLIP = 2.0**-52
 """Scores are held this far from 0 and 1 in the log loss, as scikit-learn does for float64."""
 
-LARGEST_LOG_LOSS = 52 * float(np.log(2.0))
+LARGEST_LOG_LOSS = 52 * math.log(2.0)
 
 QUANTUM, FINE = 36, 30
 """A number in [-1, 1] counts as a whole number of 2^-36 and, where it may be very small, a rest in 2^-66."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtrc
 
 from headgate import bounds
+from headgate.arithmetic import cube, dot, log
 from headgate.bounds import Sides
 from headgate.crossing import Array
 from headgate.grid import FINE, QUANTUM, UNIT, Ints, Reals
@@ -73,7 +74,7 @@ def moments(sums: Array, n: ArrayLike, *, fine: bool = False) -> Moments:
     one, two, three = np.moveaxis(sums, -1, 0)
     mean, square = real(one, scaled), real(two, scaled)
     spread = real(two * scaled - one * one, scaled**2)
-    cube = real(three * scaled**2 - 3 * one * two * scaled + 2 * one**3, scaled**3)
+    third = real(three * scaled**2 - 3 * one * two * scaled + 2 * one**3, scaled**3)
     # A power is rounded to the unit of the sums, and before that as every float is.
     rounding = 2.0 ** -(QUANTUM + FINE + 1) + 2.0**-52 * square if fine else 2.0 ** -(QUANTUM + 1)
     least = np.maximum(NO_FINE_VARIANCE * square, _DUST) if fine else NO_VARIANCE
@@ -83,9 +84,9 @@ def moments(sums: Array, n: ArrayLike, *, fine: bool = False) -> Moments:
     return Moments(
         mean,
         np.where(varies, sure * rows / np.maximum(rows - 1, 1), 0.0),
-        np.where(varies, cube / safe**1.5, 0.0),
+        np.where(varies, third / (safe * np.sqrt(safe)), 0.0),
         rows,
-        np.where(varies, rounding * (1 + 3 * np.abs(mean) + 9 * mean * mean) / safe**1.5, 0.0),
+        np.where(varies, rounding * (1 + 3 * np.abs(mean) + 9 * mean * mean) / (safe * np.sqrt(safe)), 0.0),
     )
 
 
@@ -146,7 +147,7 @@ def _free(of: Moments, low: Reals, high: Reals, alpha: ArrayLike) -> Sides:
     reach = np.maximum(np.maximum(np.abs(low), np.abs(high)), 2.0**-60)
     second = np.clip((of.variance + of.mean**2) / reach**2, 0, 1)
     square = bounds.proportion(np.ceil(of.n * second), of.n, share / 2)[1]
-    odds = np.log(2 / np.asarray(alpha)) / np.maximum(of.n, 1)
+    odds = log(2 / np.asarray(alpha)) / np.maximum(of.n, 1)
     step = reach * (np.sqrt(2 * square * odds) + 2 * odds / 3)
     signed = low < 0
     return (
@@ -166,8 +167,8 @@ def squares(sums: Array, histogram: Ints, n: ArrayLike) -> Moments:
     """
     exact = moments(sums, n, fine=True)
     weights = histogram / np.maximum(histogram.sum(axis=-1, keepdims=True), 1)
-    gaps = _MIDDLES - (weights @ _MIDDLES)[..., None]
-    spread, cube = ((weights * gaps**power).sum(axis=-1) for power in (2, 3))
+    gaps = _MIDDLES - dot(weights, _MIDDLES)[..., None]
+    spread, third = (dot(weights, power) for power in (gaps * gaps, cube(gaps)))
     bin_ = 2 * np.sqrt(exact.mean) * ERROR_EDGES[1]
     told = (exact.doubt > 0.1) | (exact.variance == 0)
     told &= (exact.n > 1) & (spread > (_TELLING * bin_) ** 2) & (spread > 0)
@@ -175,7 +176,7 @@ def squares(sums: Array, histogram: Ints, n: ArrayLike) -> Moments:
     return replace(
         exact,
         variance=np.where(told, safe * exact.n / np.maximum(exact.n - 1, 1), exact.variance),
-        skewness=np.where(told, cube / safe**1.5, exact.skewness),
+        skewness=np.where(told, third / (safe * np.sqrt(safe)), exact.skewness),
         doubt=np.where(told, 0.0, exact.doubt),
     )
 

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headgate import ranking
+from headgate.arithmetic import dot, expm1, log, log1p
 from headgate.bounds import Sides
 from headgate.grid import Ints, Reals
 from headgate.ranking import Ranking, blockwise, no_better_than, some
@@ -76,9 +77,9 @@ def _perfect(sizes: Reals, alpha: Reals) -> Reals:
     the rest. The bound is the mean of that over u.
     """
     n, p = some(sizes[..., 0]), some(sizes[..., 1])
-    s, c = (alpha / 2) ** (1 / p), -np.expm1(np.log(alpha / 2) / n)
+    s, c = 1 + expm1(log(alpha / 2) / p), -expm1(log(alpha / 2) / n)
     wrong = n / p * c
-    return s - wrong * np.log1p(s / wrong) + (1 - s) * s / (s + n / p)
+    return s - wrong * log1p(s / wrong) + (1 - s) * s / (s + n / p)
 
 
 def _of(counts: Reals, blurred: Reals) -> Ranking:
@@ -88,13 +89,13 @@ def _of(counts: Reals, blurred: Reals) -> Ranking:
     (f, t), ones = np.moveaxis(above + counts, -2, 0), counts[..., 1, :]
     both = np.maximum(t + f, 1)
     precision = t / both
-    area = np.vecdot(ones, precision)[..., None] / p
+    area = dot(ones, precision)[..., None] / p
     weights = ones / (both * both)
     gains, losses = weights * f, weights * t
-    crossed = np.vecdot(losses, f)[..., None]
+    crossed = dot(losses, f)[..., None]
     negative = (crossed - n * losses.cumsum(axis=-1)) / p
     positive = precision - area + gains.cumsum(axis=-1) - crossed / p
-    curved = np.vecdot(weights / both, f * (f * (1 - t / p) + t * (1 - f / n)))
+    curved = dot(weights / both, f * (f * (1 - t / p) + t * (1 - f / n)))
     return Ranking.of(
         counts,
         area[..., 0],
@@ -112,7 +113,7 @@ def _blur(counts: Reals, above: Reals, precision: Reals, blurred: Reals) -> Real
     best = (above[..., 1, :] + ones) / np.maximum(above[..., 1, :] + ones + wrong, 1)
     # One by one after the negatives: the i-th has (T + i) / (x + i); sum of 1 / (x + i) <= log((x + k + ½) / (x + ½)).
     wrong = wrong + counts[..., 0, :]
-    worst = ones - wrong * np.log1p(ones / (above[..., 1, :] + wrong + 0.5))
-    upward, downward = np.vecdot(unsure * ones, best - precision), np.vecdot(unsure, ones * precision - worst)
+    worst = ones - wrong * log1p(ones / (above[..., 1, :] + wrong + 0.5))
+    upward, downward = dot(unsure * ones, best - precision), dot(unsure, ones * precision - worst)
     blur: Reals = np.maximum(np.maximum(upward, downward), 0.0)
     return blur

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
+from headgate.arithmetic import cube, dot
 from headgate.bounds import Sides, independent_difference, unskewed, unvarying
 from headgate.grid import BINS, COARSE_BINS, COARSE_OF, Ints, Reals
 
@@ -87,9 +88,9 @@ class Ranking:
         weighted = counts * influences
         mass = np.maximum(np.add.reduceat(counts, starts, axis=-1), 1)
         coarse = np.add.reduceat(weighted, starts, axis=-1) / mass
-        variances = np.vecdot(weighted, influences) / np.where(n > 1, (n - 1) * n, np.nan)
+        variances = dot(weighted, influences) / np.where(n > 1, (n - 1) * n, np.nan)
         weighted *= influences
-        thirds = np.vecdot(weighted, influences) / some(n) ** 3
+        thirds = dot(weighted, influences) / cube(some(n))
         return cls(area, blur, n, variances, thirds, coarse, tilt + 0.0 * area, optimism + 0.0 * area)
 
 
@@ -110,9 +111,9 @@ def _placed(counts: Reals, blurred: Reals) -> Ranking:
     below /= totals[..., None]
     placements = below[..., ::-1, :]
     np.subtract(1.0, placements[..., 0, :], out=placements[..., 0, :])
-    area = np.vecdot(counts[..., 1, :], placements[..., 1, :]) / totals[..., 1]
+    area = dot(counts[..., 1, :], placements[..., 1, :]) / totals[..., 1]
     placements -= area[..., None, None]
-    unsure = np.vecdot(counts[..., 0, :] * counts[..., 1, :], blurred)
+    unsure = dot(counts[..., 0, :] * counts[..., 1, :], blurred)
     return Ranking.of(counts, area, placements, blur=unsure / (2 * totals[..., 0] * totals[..., 1]))
 
 
@@ -204,7 +205,7 @@ def _distances(terms: _Terms, alpha: ArrayLike) -> tuple[Reals, Reals, Reals]:
     """
     variances, thirds, sizes = terms
     error, width = np.sqrt(variances.sum(axis=-1)), half_width(variances, sizes, alpha)
-    t, skewness = width / error, thirds.sum(axis=-1) / error**3
+    t, skewness = width / error, thirds.sum(axis=-1) / cube(error)
     return width, error * unskewed(t, skewness, 1), -error * unskewed(-t, skewness, 1)
 
 
@@ -222,7 +223,7 @@ def _with_share(variances: Reals, thirds: Reals, sizes: Reals, tilt: Reals) -> _
     n = some(sizes.sum(axis=-1))
     share = sizes[..., 1] / n
     spread = share * (1 - share) / n
-    more = (tilt**2 * spread, tilt**3 * spread * (1 - 2 * share) / n, n)
+    more = (tilt**2 * spread, cube(tilt) * spread * (1 - 2 * share) / n, n)
     first, second, third = (
         np.concatenate([old, new[..., None]], axis=-1)
         for old, new in zip((variances, thirds, sizes), more, strict=True)
@@ -232,11 +233,12 @@ def _with_share(variances: Reals, thirds: Reals, sizes: Reals, tilt: Reals) -> _
 
 def _shared(a: Ranking, b: Ranking, joint: Ints) -> tuple[Reals, Reals]:
     """Per label the covariance of two areas, and the third cumulant of their difference."""
-    u, v, n = a.coarse, b.coarse, a.sizes
-    # Row sums of the joint counts times 1, v, v² and v³: all moments of both in one product.
-    none, one, two, three = np.moveaxis(joint.astype(np.float64) @ np.stack([v**0, v, v * v, v * v * v], -1), -1, 0)
-    cubes = np.vecdot(u, u * u * none - 3 * u * one + 3 * two) - three.sum(axis=-1)
-    return np.vecdot(u, one) / np.where(n > 1, (n - 1) * n, np.nan), cubes / some(n) ** 3
+    u, v, n, counts = a.coarse, b.coarse, a.sizes, joint.astype(np.float64)
+    # Column sums of the joint counts times u and u²; the rest of the moments are the margins'.
+    one, two = (np.add.reduce(counts * power[..., None], axis=-2) for power in (u, u * u))
+    alone = dot(joint.sum(axis=-1), cube(u)) - dot(joint.sum(axis=-2), cube(v))
+    cubes = alone - 3 * dot(two, v) + 3 * dot(one, v * v)
+    return dot(one, v) / np.where(n > 1, (n - 1) * n, np.nan), cubes / cube(some(n))
 
 
 def some(n: Reals) -> Reals:

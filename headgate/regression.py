@@ -12,11 +12,13 @@ from headgate.scheme import ERROR_BINS, Scheme
 
 _LINEAR = 1024
 _LOW_POWER = 10
+_STEPS = ERROR_BINS - _LINEAR
 
 ERROR_EDGES: Reals = np.concatenate(
     [
         np.arange(_LINEAR) / (_LINEAR * 2.0**_LOW_POWER),
-        2.0 ** (-_LOW_POWER + np.arange(ERROR_BINS - _LINEAR + 1) * (_LOW_POWER / (ERROR_BINS - _LINEAR))),
+        # Whole numbers of 2^-36, none of them near a half before it is rounded: no library's last bit moves an edge.
+        [round(2.0 ** (grid.QUANTUM - _LOW_POWER * (1 - k / _STEPS))) / 2.0**grid.QUANTUM for k in range(_STEPS + 1)],
     ]
 )
 """Edges of the bins of |error| / range: 1024 equal steps up to 1/1024, then steps of 0.68% up to 1."""
@@ -53,7 +55,7 @@ def error_bins(shares: Reals) -> Cells:
 def _labels(y: Reals, errors: list[Reals], width: float) -> Addends:
     """y, y², y³, y⁴ and per model e² y, e² y², of labels and errors as shares of the range."""
     squares = [np.square(e / width) for e in errors]
-    columns = [y, y**2, y**3, y**4, *(s * y**power for s in squares for power in (1, 2))]
+    columns = [y, (y2 := y * y), y2 * y, y2 * y2, *(s * power for s in squares for power in (y, y2))]
     scaled = np.stack(columns) * 2.0**grid.QUANTUM
     rest = grid.whole(scaled)
     return Addends(scaled, rest)

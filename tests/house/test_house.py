@@ -56,6 +56,32 @@ def test_most_functions_are_very_small() -> None:
     assert sum(size <= USUAL_FUNCTION for size in sizes) >= 0.9 * len(sizes)
 
 
+PROCESSORS_OWN = {
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "exp",
+    "exp2",
+    "expm1",
+    "cbrt",
+    "power",
+    "float_power",
+    "tanh",
+    "dot",
+}
+PROCESSORS_OWN |= {"dot", "vdot", "vecdot", "matmul", "matvec", "vecmat", "inner", "tensordot", "einsum", "linalg"}
+"""Of NumPy: what gives other last bits on other processors."""
+
+
+def test_the_core_computes_the_same_bits_on_every_processor() -> None:
+    for path in (p for p in SOURCES if p.parent.name == "headgate" and p.name != "arithmetic.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        called = {n.attr for n in nodes if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "np"}
+        assert not called & PROCESSORS_OWN, f"{path.name}: take it from headgate.arithmetic"
+        assert not any(isinstance(n, ast.MatMult) for n in nodes), f"{path.name}: take dot from headgate.arithmetic"
+
+
 def test_flows_define_no_classes() -> None:
     # A class that a flow file defines makes its persisted results unreadable elsewhere.
     for path in (ROOT / "flows").glob("*.py"):
