@@ -86,6 +86,8 @@ def test_the_file_deploys_the_same_to_a_standing_server(terminal: Terminal, tmp_
 
 
 def test_interrupted_it_ends_all(terminal: Terminal) -> None:
+    # A shell's background job ignores Ctrl-C, and what it starts inherits that; what is caught here, it does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     places = terminal.json("up")
     staying = terminal.start("up")
     assert staying.stderr is not None
