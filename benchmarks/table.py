@@ -77,8 +77,9 @@ def read(path: Path, limit: int | None = None) -> pa.Table:
 
 def encoded(table: pa.Table, name: str) -> tuple[list[str], Any]:
     """A column's distinct values and the place of each row's."""
-    column = table[name].combine_chunks()
-    return column.dictionary.to_pylist(), column.indices.to_numpy()
+    column = table[name]
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies even a single one
+    return whole.dictionary.to_pylist(), whole.indices.to_numpy()
 
 
 def texts(table: pa.Table, names: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -30,6 +31,7 @@ MAX_GROUPS = 500
 
 _RESERVED = frozenset("%&=~")
 _LONGEST = 80
+_FEW = 4096
 _ABSENT = frozenset({"nan", "<NA>", "NaT"})
 
 
@@ -55,21 +57,34 @@ def column(name: str, values: Sequence[object], codes: ArrayLike | None = None) 
             and it costs nothing per row in Python.
 
     Raises:
-        BadInput: more than `MAX_GROUPS` groups.
+        BadInput: more than `MAX_GROUPS` groups, or a code of no value.
     """
     if codes is None:
         seen: dict[Hashable, int] = {}
         codes = np.fromiter((seen.setdefault(v, len(seen)) for v in values), np.int64, len(values))
         values = list(seen)
     given = np.asarray(codes)
-    absent = [None] if given.size and given.min() < 0 else []
+    least, most = (given.min(), given.max()) if given.size else (0, -1)
+    if least < -1 or most >= len(values):
+        raise _bad(f"the codes of the column {name!r}", f"{least} to {most}", f"-1 to {len(values) - 1}")
+    absent = [None] if least < 0 else []
     spelled = [f"{escaped(name)}={_value(v)}" for v in (*values, *absent)]
-    present = np.bincount(np.where(given < 0, len(values), given), minlength=len(spelled)) > 0
-    parts = sorted({part for part, there in zip(spelled, present, strict=True) if there})
+    parts = sorted({part for part, there in zip(spelled, _present(given, len(spelled)), strict=True) if there})
     _limit(name, len(parts))
+    if least >= 0 and spelled == parts:
+        return Column(tuple(parts), given.astype(np.int32, copy=False))
     place = {part: i for i, part in enumerate(parts)}
     places = np.array([place.get(part, 0) for part in spelled] or [0], dtype=np.int32)
     return Column(tuple(parts), places[given])  # -1 takes the last place, which is the missing value's
+
+
+def _present(codes: NDArray[Any], groups: int) -> NDArray[np.bool_]:
+    """Which groups have rows; reads no further than it must. The code -1 is the last group."""
+    present, start, size = np.zeros(groups, dtype=np.bool_), 0, _FEW
+    while start < len(codes) and not present.all():
+        present[codes[start : start + size]] = True
+        start, size = start + size, 2 * size
+    return present
 
 
 def columns_from(table: Mapping[str, Sequence[object]]) -> dict[str, Column]:

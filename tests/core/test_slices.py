@@ -86,3 +86,19 @@ def test_refuses_a_column_of_identities():
 
 def test_an_empty_column_has_no_group():
     assert column("a", []).parts == ()
+
+
+def test_codes_that_stand_as_they_are_and_codes_that_do_not() -> None:
+    assert column("s", ["a", "b"], [1, 0, 1]).codes.tolist() == [1, 0, 1]
+    assert column("s", ["b", "a"], [1, 0, 1]).codes.tolist() == [0, 1, 0]
+    assert column("s", ["a"], [0, -1]).parts == ("s=a", "s=missing")
+    assert column("s", ["a"], [0, -1]).codes.tolist() == [0, 1], "the missing are a group, and no code is negative"
+    assert column("s", ["a", "never", "z"], [0, 2, 0]).parts == ("s=a", "s=z")
+    late = column("s", ["a", "z"], [0] * 50_000 + [1])
+    assert (late.parts, late.codes[-1]) == (("s=a", "s=z"), 1)
+
+
+@pytest.mark.parametrize("codes", [[0, 2], [-2, 0]])
+def test_a_code_of_no_value_is_refused(codes: list[int]) -> None:
+    with pytest.raises(BadInput, match="codes of the column 's'"):
+        column("s", ["a", "b"], codes)
