@@ -89,10 +89,13 @@ def sklearn_everything(table: Any) -> Work:
 
     def one(rows: Any, scores: Any) -> dict[str, float]:
         a, s = y[rows], scores[rows]
-        more = zip(
-            ("roc_auc", "log_loss", "brier_score"), (m.roc_auc_score, m.log_loss, m.brier_score_loss), strict=True
-        )
-        return {**rates(*m.confusion_matrix(a, s >= THRESHOLD).ravel().tolist()), **{k: f(a, s) for k, f in more}}
+        area = m.roc_auc_score(a, s) if 0 < a.sum() < len(a) else float("nan")
+        losses = {"log_loss": m.log_loss(a, s, labels=[0, 1]), "brier_score": m.brier_score_loss(a, s, labels=[0, 1])}
+        return {
+            **rates(*m.confusion_matrix(a, s >= THRESHOLD, labels=[0, 1]).ravel().tolist()),
+            "roc_auc": area,
+            **losses,
+        }
 
     def run() -> list[tuple[str, str, dict[str, float]]]:
         return [(label, who, one(at, s)) for label, at in _groups(columns, len(y)) for who, s in both.items()]

@@ -29,10 +29,14 @@ class Work:
 
 
 def rates(tn: float, fp: float, fn: float, tp: float) -> dict[str, float]:
-    """The four rates of a confusion matrix."""
+    """The four rates of a confusion matrix; NaN where there is nothing to take a share of."""
     n, positives, negatives = tn + fp + fn + tp, fn + tp, tn + fp
-    values = ((tn + tp) / n, tp / positives, fp / negatives, (fp + tp) / n)
+    values = (_share(tn + tp, n), _share(tp, positives), _share(fp, negatives), _share(fp + tp, n))
     return dict(zip(RATES, values, strict=True))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
 
 
 def named(found: Mapping[str, float], label: str, who: str = "candidate") -> dict[str, float]:
