@@ -1,4 +1,6 @@
-"""A scheduled release, decided in a browser: by the pages alone, as approvers see them.
+"""The ways of use, in a browser: a scheduled release is decided, another version is promoted, the registry shows it.
+
+All of it by the pages alone, as approvers and operators see them.
 
 The screenshots are kept in the folder that HEADGATE_SHOTS names, else in the test's own.
 """
@@ -199,14 +201,20 @@ class Approver:
         self.page.get_by_role("option", name=value, exact=True).click()
 
 
-def test_a_scheduled_release_is_decided_in_the_pages_and_goes_live(
+def test_a_scheduled_release_is_decided_and_an_operator_promotes_another_and_the_registry_shows_it(
     terminal: Terminal, places: dict[str, str], page: Page, tmp_path: Path
 ) -> None:
+    shots = Path(os.environ.get("HEADGATE_SHOTS", tmp_path))
+    shots.mkdir(parents=True, exist_ok=True)
+    decide_the_scheduled_release(terminal, places, page, shots)
+    promote_another_version(terminal, places, page, shots)
+
+
+def decide_the_scheduled_release(terminal: Terminal, places: dict[str, str], page: Page, shots: Path) -> None:
+    """It waits; a wrong signature brings the form back; two people sign, and it goes live."""
     toy, server = terminal.toy, Server(places["prefect"])
     awaited(lambda: released(toy), "the scheduled release")
     server.switch_off()
-    shots = Path(os.environ.get("HEADGATE_SHOTS", tmp_path))
-    shots.mkdir(parents=True, exist_ok=True)
     approver = Approver(page, server, shots)
     approver.run = awaited(lambda: server.waiting("answer-0"), "the form")
     assert server.run(approver.run)["auto_scheduled"]
@@ -238,15 +246,12 @@ def test_a_scheduled_release_is_decided_in_the_pages_and_goes_live(
     assert terminal.json("audit")["toy"]["anomalies"] == []
 
 
-def test_an_operator_promotes_another_version_by_a_form_that_a_link_fills_in(
-    terminal: Terminal, places: dict[str, str], page: Page, tmp_path: Path
-) -> None:
+def promote_another_version(terminal: Terminal, places: dict[str, str], page: Page, shots: Path) -> None:
+    """By the form that a link on the version's page fills in: refused at first, promoted with the second signature."""
     toy, server = terminal.toy, Server(places["prefect"])
     run = server.start("release", training=str(better(toy)))
     asked = awaited(lambda: server.is_waiting(run) and opened_by(toy, run), "the second release")
     version = asked.step(Registered).version
-    shots = Path(os.environ.get("HEADGATE_SHOTS", tmp_path))
-    shots.mkdir(parents=True, exist_ok=True)
     shown = f"{places['mlflow']}/#/models/toy/versions/{version}"
     page.goto(shown)
     found = page.get_by_role("link", name=f"Promote version {version} by hand, in Prefect")
