@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -38,7 +39,9 @@ def everything(batch: Batch) -> tuple[Measured, dict[str, Any]]:
     """The same with AUC, log loss, Brier score and calibration error, and the candidate's gaps over all pairs."""
     tally = count(_scheme(SLICES, 2), batch, threads=THREADS)
     found = _measured(tally, (*RATES, *OTHERS))
-    return found, {metric: _gaps(tally, of, sides) for metric, who, of, sides in found if who == "candidate"}
+    candidates = [(metric, of, sides) for metric, who, of, sides in found if who == "candidate"]
+    pairs = functools.cache(lambda labels: _pairs(tally, labels))
+    return found, {metric: _gaps(pairs(of.labels), of, sides) for metric, of, sides in candidates}
 
 
 def stream(path: Path) -> Measured:
@@ -56,11 +59,16 @@ def _measured(tally: Tally, metrics: Sequence[str]) -> Measured:
     return [(metric, who, found, found.figures.bounds(ALPHA)) for metric, who, found in surveys]
 
 
-def _gaps(tally: Tally, of: Survey, sides: Any) -> Any:
-    """Bounds of the difference of every pair of groups of every slice."""
-    place = {label: i for i, label in enumerate(of.labels)}
+def _pairs(tally: Tally, labels: Sequence[str]) -> Any:
+    """The places of every pair of groups of every slice."""
+    place = {label: i for i, label in enumerate(labels)}
     pairs = [p for columns in tally.scheme.slices for p in combinations(groups_of(columns, place), 2)]
-    first, second = np.array([[place[label] for label in pair] for pair in pairs]).T
+    return np.array([[place[label] for label in pair] for pair in pairs]).T
+
+
+def _gaps(pairs: Any, of: Survey, sides: Any) -> Any:
+    """Bounds of the difference of every pair."""
+    first, second = pairs
     value, (low, high) = of.figures.value, sides
     a, b = ((value[i], (low[i], high[i])) for i in (first, second))
     return pairs, bounds.independent_difference(*a, *b)

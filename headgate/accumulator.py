@@ -95,13 +95,25 @@ class Accumulator:
             self._rested |= name.startswith(_REST)
 
     def slices(self) -> Iterator[tuple[list[str], dict[str, Array]]]:
-        """The labels of every slice's groups that have rows, and what is kept of them; of `all` even without rows."""
+        """What is kept of every slice; see `slices_of`."""
         kept = {name: a for name, a in self._found.items() if self._rested or not name.startswith(_REST)}
-        for labels, arrays in self._crossing.margins(kept, rows="rows"):
-            yield labels, {name: self._exact(name, arrays) for name in self._scheme.shapes}
+        return slices_of(self._scheme, self._crossing, kept)
 
-    def _exact(self, name: str, arrays: Mapping[str, Any]) -> Array:
-        if name not in self._scheme.sums:
-            return np.asarray(arrays[name])
-        whole = arrays[name].astype(object) * 2**FINE
-        return np.asarray(whole + arrays[_REST + name] if self._rested else whole)
+
+def slices_of(
+    scheme: Scheme, crossing: Crossing, found: Mapping[str, Array]
+) -> Iterator[tuple[list[str], dict[str, Array]]]:
+    """The labels of every slice's groups that have rows, and what is kept of them; of `all` even without rows.
+
+    Args:
+        found: by name, the numbers of the crossing's groups; sums in 2^-36, and what is left of them where it is kept.
+    """
+    for labels, arrays in crossing.margins(found, rows="rows"):
+        yield labels, {name: _exact(name, arrays, scheme) for name in scheme.shapes}
+
+
+def _exact(name: str, arrays: Mapping[str, Any], scheme: Scheme) -> Array:
+    if name not in scheme.sums:
+        return np.asarray(arrays[name])
+    whole = arrays[name].astype(object) * 2**FINE
+    return np.asarray(whole + arrays[_REST + name] if _REST + name in arrays else whole)

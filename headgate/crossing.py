@@ -90,20 +90,28 @@ class _Margins:
         return self.made[kept]
 
 
-def crossings(columns: Mapping[str, Column], slices: Iterable[tuple[str, ...]], width: int) -> list[Crossing]:
+def crossings(
+    columns: Mapping[str, Column], slices: Iterable[tuple[str, ...]], width: int, *, apart: bool = False
+) -> list[Crossing]:
     """Few crossings that together hold every slice; the first one holds all rows too.
 
     Args:
         width: the numbers that are kept of each group.
+        apart: whether columns stay apart that no slice crosses: more crossings, of far fewer groups.
     """
     together: list[list[tuple[str, ...]]] = [[]]
-    for names in slices:
-        home = next((each for each in together if _fit(columns, [*each, names], width)), None)
+    for names in sorted(slices, key=len, reverse=True) if apart else slices:
+        homes = (each for each in together if not apart or not each or _share(each, names))
+        home = next((each for each in homes if _fit(columns, [*each, names], width)), None)
         if home is None:
             together.append(home := [])
         home.append(names)
     made = [_crossing(columns, each, width) for each in together if each] or [Crossing({}, ())]
     return [Crossing(made[0].columns, ((), *made[0].slices)), *made[1:]]
+
+
+def _share(slices: Iterable[tuple[str, ...]], names: tuple[str, ...]) -> bool:
+    return any(name in names for each in slices for name in each)
 
 
 def _fit(columns: Mapping[str, Column], slices: Sequence[tuple[str, ...]], width: int) -> bool:

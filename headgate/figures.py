@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike
 from headgate import bounds, moments
 from headgate.bounds import Sides
 from headgate.crossing import Array
-from headgate.grid import BINS, EDGES, LARGEST_LOG_LOSS, Ints, Reals, log_losses_of
+from headgate.grid import BINS, DIFFERING, EDGES, LARGEST_LOG_LOSS, Ints, Reals, log_losses_of
 from headgate.regression import ERROR_EDGES
 from headgate.scheme import ERROR_BINS, Scheme, Score
-from headgate.tally import DIFFERING, Tally
+from headgate.tally import Tally
+
+T = TypeVar("T")
 
 MIN_ROWS = 10
 """With fewer rows, or rows of a class, a mean's variance is no estimate."""
@@ -47,11 +49,22 @@ class Figures:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some slices of a tally: its arrays with the first axis picked, so that they have the shape (..., *own)."""
+    """Some slices of a tally: its arrays with the first axis picked, so that they have the shape (..., *own).
+
+    `known` is what was made of all slices before.
+    """
 
     scheme: Scheme
     ties: Reals
     arrays: Mapping[str, Array]
+    known: dict[object, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What was made before under this key, or is made now: a comparison needs what each model needs alone."""
+        if key not in self.known:
+            self.known[key] = make()
+        found: T = self.known[key]
+        return found
 
     @property
     def n(self) -> Reals:
@@ -100,7 +113,8 @@ class Part:
 
 def part(tally: Tally, places: Any) -> Part:
     """Some slices of a tally, by their places: a number for one, an array for many."""
-    return Part(tally.scheme, tally.ties, {name: array[places] for name, array in tally.arrays.items()})
+    arrays = {name: array[places] for name, array in tally.arrays.items()}
+    return Part(tally.scheme, tally.ties, arrays, tally.known if isinstance(places, slice) else {})
 
 
 def mean(of: Part, place: int, contrast: int) -> Figures:

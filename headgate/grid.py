@@ -15,13 +15,13 @@ Reals = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Cells = NDArray[np.int32]
 
-_UNIT = 2**16
+SCORE_UNIT = 2**16
 _END = np.concatenate([np.arange(128), np.arange(128, 1024, 8), np.arange(1024, 3072, 32)])
-_FINE = np.concatenate([_END, np.arange(3072, _UNIT - 3071, 64), (_UNIT - _END)[::-1]])
+_FINE = np.concatenate([_END, np.arange(3072, SCORE_UNIT - 3071, 64), (SCORE_UNIT - _END)[::-1]])
 _COARSE_END = np.array([0, 16, 32, 64, 128, 256, 512, 1024, 1536])
-_COARSE = np.concatenate([_COARSE_END, np.arange(3072, _UNIT - 3071, 1856), (_UNIT - _COARSE_END)[::-1]])
+_COARSE = np.concatenate([_COARSE_END, np.arange(3072, SCORE_UNIT - 3071, 1856), (SCORE_UNIT - _COARSE_END)[::-1]])
 
-EDGES: Reals = _FINE / _UNIT
+EDGES: Reals = _FINE / SCORE_UNIT
 """Edges of the fine bins (lo, hi] of [0, 1]: steps of 1/1024, and down to 1/65536 in the first and last twentieth,
 where the scores of rare events crowd. Multiples of a power of two, so that no score is put in the wrong bin."""
 
@@ -29,8 +29,11 @@ BINS = len(EDGES) - 1
 COARSE_BINS = len(_COARSE) - 1
 CALIBRATION_BINS = 10
 
+NO_ROW, DIFFERING = 2.0, -1.0
+"""Instead of the only score of a bin: of one without rows, and of one with two or more different scores."""
+
 # Of 16 bits, so that the table stays in the cache.
-_BIN_OF = (np.searchsorted(_FINE, np.arange(_UNIT + 1)) - 1).clip(0).astype(np.int16)
+BIN_OF = (np.searchsorted(_FINE, np.arange(SCORE_UNIT + 1)) - 1).clip(0).astype(np.int16)
 
 COARSE_OF: Cells = (np.searchsorted(_COARSE, _FINE[1:]) - 1).astype(np.int32)
 """The coarse bin of each fine bin, for the joint histogram of two models."""
@@ -49,14 +52,14 @@ UNIT = 2.0 ** -(QUANTUM + FINE)
 BATCH = 2**16
 """Rows whose sums are added as floats: whole numbers up to 2^36 each stay exact below 2^53."""
 
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _SERIES = tuple(1.0 / k for k in range(21, 0, -2))
 _STEPS = 8192
 
 
 def bins_of(scores: Reals) -> Cells:
     """The fine bin of each score in [0, 1]: bin k is (EDGES[k], EDGES[k + 1]], and 0 belongs to bin 0."""
-    bins: Cells = _BIN_OF[np.ceil(scores * _UNIT).astype(np.int32)].astype(np.int32)
+    bins: Cells = BIN_OF[np.ceil(scores * SCORE_UNIT).astype(np.int32)].astype(np.int32)
     return bins
 
 
@@ -75,12 +78,12 @@ def _artanh_series(m: Reals) -> Reals:
     return np.asarray(2 * t * total)
 
 
-_MANTISSA, _HALF = 2**52 - 1, 1022 << 52
+MANTISSA, HALF = 2**52 - 1, 1022 << 52
 
 _MIDDLE = (np.arange(_STEPS // 2, _STEPS) + 0.5) / _STEPS
-_INVERSE: Reals = 1 / _MIDDLE
-_LOG_OF_MIDDLE: Reals = _artanh_series(np.where(np.sqrt(0.5) > _MIDDLE, 2 * _MIDDLE, _MIDDLE))
-_LOG_OF_MIDDLE = _LOG_OF_MIDDLE - np.where(np.sqrt(0.5) > _MIDDLE, _LN2_HIGH + _LN2_LOW, 0.0)
+INVERSE: Reals = 1 / _MIDDLE
+LOG_OF_MIDDLE: Reals = _artanh_series(np.where(np.sqrt(0.5) > _MIDDLE, 2 * _MIDDLE, _MIDDLE))
+LOG_OF_MIDDLE = LOG_OF_MIDDLE - np.where(np.sqrt(0.5) > _MIDDLE, LN2_HIGH + LN2_LOW, 0.0)
 
 
 def logarithm(x: Reals) -> Reals:
@@ -91,16 +94,16 @@ def logarithm(x: Reals) -> Reals:
     """
     bits = x.view(np.int64)  # taken apart by hand: `frexp` alone would take longer than all the rest
     e, step = (bits >> 52) - 1022, (bits >> 40) & 4095
-    m = (bits & _MANTISSA | _HALF).view(np.float64)
-    m *= _INVERSE[step]
+    m = (bits & MANTISSA | HALF).view(np.float64)
+    m *= INVERSE[step]
     m -= 1.0
     total = np.multiply(m, -1 / 4)
     for coefficient in (1 / 3, -1 / 2, 1.0):
         total += coefficient
         total *= m
-    total += e * _LN2_LOW
-    total += _LOG_OF_MIDDLE[step]
-    result: Reals = np.add(total, e * _LN2_HIGH)
+    total += e * LN2_LOW
+    total += LOG_OF_MIDDLE[step]
+    result: Reals = np.add(total, e * LN2_HIGH)
     return result
 
 

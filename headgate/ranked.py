@@ -48,16 +48,20 @@ def ranked(of: Part, name: str, one: str, who: int) -> Figures:
     """
     curve, fewest = RANKED[name], of.classes(one).min(axis=-1)
     if who == 2:
-        return _paired(of, curve, one)
-    found = curve.measured(of.histogram(one, who), of.blurred(who))
+        return _paired(of, name, one)
+    found = _measured(of, name, one, who)
     return Figures(
         found.area, of.n, curve.method, lambda a: curve.bounds(found, a), found.blur, fewest, least=curve.least
     )
 
 
-def _paired(of: Part, curve: Curve, one: str) -> Figures:
-    first, second = (curve.measured(of.histogram(one, model), of.blurred(model)) for model in (0, 1))
-    joint = of.joint(one)
+def _measured(of: Part, name: str, one: str, model: int) -> Ranking:
+    return of.once((name, one, model), lambda: RANKED[name].measured(of.histogram(one, model), of.blurred(model)))
+
+
+def _paired(of: Part, name: str, one: str) -> Figures:
+    first, second = (_measured(of, name, one, model) for model in (0, 1))
+    curve, joint = RANKED[name], of.joint(one)
     return Figures(
         value=first.area - second.area,
         n=of.n,

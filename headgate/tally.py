@@ -8,30 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from headgate import binary, grid, multiclass, regression
-from headgate.accumulator import Accumulator, Stretch, stretch
+from headgate.accumulator import Accumulator, Stretch, slices_of, stretch
 from headgate.batch import Batch, demanded
 from headgate.canonical import canonical, digest_of, parse
+from headgate.compiled import added, serves
 from headgate.consistency import demand_consistent
 from headgate.contribution import Contribution
 from headgate.crossing import Array, Crossing, crossings
 from headgate.errors import BadInput
-from headgate.grid import Reals
+from headgate.grid import DIFFERING, NO_ROW, Reals
 from headgate.metrics import Task
 from headgate.numerals import from_text, to_text
 from headgate.scheme import Scheme
 from headgate.slices import ALL, MAX_GROUPS, columns_of, escaped
 
 FORMAT = "headgate.tally/2"
-
-NO_ROW, DIFFERING = 2.0, -1.0
-"""In `Tally.ties`, for a bin without rows and for one with two or more different scores."""
 
 _CONTRIBUTIONS: Mapping[Task, Callable[[Scheme, Batch], Contribution]] = {
     "binary": binary.contribution,
@@ -70,12 +69,14 @@ class Tally:
             sizes; then those of `scheme.counts` (int64) and of `scheme.sums` (Python integers, which never overflow).
         ties: of a binary task: float64 (models, grid.BINS), over all rows: the only score of a bin, or `NO_ROW`, or
             `DIFFERING`. In a bin with one score, ties are real; in another, the order within the bin is unknown.
+        known: what was computed of it already; see `figures.Part.once`.
     """
 
     scheme: Scheme
     labels: tuple[str, ...]
     arrays: Mapping[str, Array]
     ties: Reals
+    known: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same, to the byte."""
@@ -167,13 +168,29 @@ def count(scheme: Scheme, batches: Batch | Iterable[Batch], *, threads: int = 1)
 
 def _counted(scheme: Scheme, batch: Batch, each: Map) -> Tally:
     batch = demanded(scheme, batch)
-    crossed = crossings(batch.columns, scheme.slices, scheme.width)
-    parts, ties = zip(*(_crossed(scheme, batch, crossing, each) for crossing in crossed), strict=True)
-    groups = [group for part in parts for group in part]
+    groups, ties = (_at_once if serves(scheme, batch) else _sorted)(scheme, batch, each)
     found = np.array([label for labels, _ in groups for label in labels])
     order = np.concatenate([np.flatnonzero(found == ALL), (sorted_ := found.argsort())[found[sorted_] != ALL]])
     arrays = {name: np.concatenate([a[name] for _, a in groups])[order] for name in scheme.shapes}
-    return Tally(scheme, tuple(found[order].tolist()), arrays, ties[0])
+    return Tally(scheme, tuple(found[order].tolist()), arrays, ties)
+
+
+def _at_once(scheme: Scheme, batch: Batch, each: Map) -> tuple[_Groups, Reals]:
+    """Every group of every slice, and the ties of all rows, by one look at each row."""
+    crossed, ties = crossings(batch.columns, scheme.slices, scheme.width, apart=True), _no_ties(scheme)
+    ends = np.cumsum([0, *(crossing.cells for crossing in crossed)]).tolist()
+    codes = np.stack([c.codes(batch.size) + np.uint32(start) for c, start in zip(crossed, ends, strict=False)])
+    kept = added(scheme, batch, codes, ends[-1], ties, each)
+    own = [{name: a[i:j] for name, a in kept.items()} for i, j in pairwise(ends)]
+    groups = (slices_of(scheme, crossing, found) for crossing, found in zip(crossed, own, strict=True))
+    return [group for part in groups for group in part], ties
+
+
+def _sorted(scheme: Scheme, batch: Batch, each: Map) -> tuple[_Groups, Reals]:
+    """The same by NumPy, whatever the task."""
+    crossed = crossings(batch.columns, scheme.slices, scheme.width)
+    parts, ties = zip(*(_crossed(scheme, batch, crossing, each) for crossing in crossed), strict=True)
+    return [group for part in parts for group in part], ties[0]
 
 
 def _crossed(scheme: Scheme, batch: Batch, crossing: Crossing, each: Map) -> tuple[_Groups, Reals]:
