@@ -57,9 +57,10 @@ def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as
 @as_json
 @guarded
 def replay(package: Path, as_json: bool) -> int:
-    """Judge every gate of PACKAGE again, from its tally under its policy, and compare to the bit with its verdicts.
+    """Judge every gate of PACKAGE again, from its tally under its policy, and compare with its verdicts to the bit.
 
-    The exit code is 1 if one bit differs. A tally holds no rows: replaying needs nobody's data.
+    Another kind of processor may compute the last bits of a number otherwise. That is said, and the exit code is 0;
+    it is 1 if anything else differs. A tally holds no rows: replaying needs nobody's data.
     """
     from headgate.replay import replay as judge_again
     from tasks.pack import unpack
@@ -128,9 +129,17 @@ def _show(found: Verified, compared: str, *, as_json: bool) -> None:
 def _show_replay(found: Replay, *, as_json: bool) -> None:
     each = [{"verdict": j.verdict.name, "gate": j.gate, "reason": j.reason} for j in found.judged.judgements]
     if as_json:
-        told = {"same": found.same, "stored": found.stored, "again": found.again, "judgements": each}
+        told = {
+            "same": found.same,
+            "exact": found.exact,
+            "stored": found.stored,
+            "again": found.again,
+            "judgements": each,
+        }
         return click.echo(json.dumps(told, indent=2))
     for one in each:
         click.echo(plain(f"{one['verdict']:<12} {one['gate']}: {one['reason']}"))
-    said = "the same to the bit" if found.same else f"NOT the same: stored {found.stored}, again {found.again}"
+    said = f"NOT the same: stored {found.stored}, again {found.again}"
+    if found.same:
+        said = "the same to the bit" if found.exact else "the same but for the last bits, as on another processor"
     click.echo(f"{len(each)} comparisons judged again, together {found.judged.verdict.name}: {said}.")

@@ -52,6 +52,15 @@ _SERIES = tuple(1.0 / k for k in range(21, 0, -2))
 _STEPS = 8192
 
 
+def inner(a: Reals, b: Reals) -> Reals:
+    """The sums of products along the last axis, added in numpy's own order.
+
+    A BLAS adds in an order of its own for each kind of processor, and an auditor has another one than the pipeline.
+    """
+    total: Reals = (a * b).sum(axis=-1)
+    return total
+
+
 def bins_of(scores: Reals) -> Cells:
     """The fine bin of each score in [0, 1]: bin k is (EDGES[k], EDGES[k + 1]], and 0 belongs to bin 0."""
     bins: Cells = _BIN_OF[np.ceil(scores * _UNIT).astype(np.int32)].astype(np.int32)

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from headgate import ranking
 from headgate.bounds import Sides
-from headgate.grid import Ints, Reals
+from headgate.grid import Ints, Reals, inner
 from headgate.ranking import Ranking, blockwise, no_better_than, some
 
 
@@ -88,13 +88,13 @@ def _of(counts: Reals, blurred: Reals) -> Ranking:
     (f, t), ones = np.moveaxis(above + counts, -2, 0), counts[..., 1, :]
     both = np.maximum(t + f, 1)
     precision = t / both
-    area = np.vecdot(ones, precision)[..., None] / p
+    area = inner(ones, precision)[..., None] / p
     weights = ones / (both * both)
     gains, losses = weights * f, weights * t
-    crossed = np.vecdot(losses, f)[..., None]
+    crossed = inner(losses, f)[..., None]
     negative = (crossed - n * losses.cumsum(axis=-1)) / p
     positive = precision - area + gains.cumsum(axis=-1) - crossed / p
-    curved = np.vecdot(weights / both, f * (f * (1 - t / p) + t * (1 - f / n)))
+    curved = inner(weights / both, f * (f * (1 - t / p) + t * (1 - f / n)))
     return Ranking.of(
         counts,
         area[..., 0],
@@ -113,6 +113,6 @@ def _blur(counts: Reals, above: Reals, precision: Reals, blurred: Reals) -> Real
     # One by one after the negatives: the i-th has (T + i) / (x + i); sum of 1 / (x + i) <= log((x + k + ½) / (x + ½)).
     wrong = wrong + counts[..., 0, :]
     worst = ones - wrong * np.log1p(ones / (above[..., 1, :] + wrong + 0.5))
-    upward, downward = np.vecdot(unsure * ones, best - precision), np.vecdot(unsure, ones * precision - worst)
+    upward, downward = inner(unsure * ones, best - precision), inner(unsure, ones * precision - worst)
     blur: Reals = np.maximum(np.maximum(upward, downward), 0.0)
     return blur

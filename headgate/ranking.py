@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
 from headgate.bounds import Sides, independent_difference, unskewed, unvarying
-from headgate.grid import BINS, COARSE_BINS, COARSE_OF, Ints, Reals
+from headgate.grid import BINS, COARSE_BINS, COARSE_OF, Ints, Reals, inner
 
 MIN_CLASS = 10
 """With fewer rows of a class, the variance of the placements is no estimate."""
@@ -87,9 +87,9 @@ class Ranking:
         weighted = counts * influences
         mass = np.maximum(np.add.reduceat(counts, starts, axis=-1), 1)
         coarse = np.add.reduceat(weighted, starts, axis=-1) / mass
-        variances = np.vecdot(weighted, influences) / np.where(n > 1, (n - 1) * n, np.nan)
+        variances = inner(weighted, influences) / np.where(n > 1, (n - 1) * n, np.nan)
         weighted *= influences
-        thirds = np.vecdot(weighted, influences) / some(n) ** 3
+        thirds = inner(weighted, influences) / some(n) ** 3
         return cls(area, blur, n, variances, thirds, coarse, tilt + 0.0 * area, optimism + 0.0 * area)
 
 
@@ -110,9 +110,9 @@ def _placed(counts: Reals, blurred: Reals) -> Ranking:
     below /= totals[..., None]
     placements = below[..., ::-1, :]
     np.subtract(1.0, placements[..., 0, :], out=placements[..., 0, :])
-    area = np.vecdot(counts[..., 1, :], placements[..., 1, :]) / totals[..., 1]
+    area = inner(counts[..., 1, :], placements[..., 1, :]) / totals[..., 1]
     placements -= area[..., None, None]
-    unsure = np.vecdot(counts[..., 0, :] * counts[..., 1, :], blurred)
+    unsure = inner(counts[..., 0, :] * counts[..., 1, :], blurred)
     return Ranking.of(counts, area, placements, blur=unsure / (2 * totals[..., 0] * totals[..., 1]))
 
 
@@ -233,10 +233,11 @@ def _with_share(variances: Reals, thirds: Reals, sizes: Reals, tilt: Reals) -> _
 def _shared(a: Ranking, b: Ranking, joint: Ints) -> tuple[Reals, Reals]:
     """Per label the covariance of two areas, and the third cumulant of their difference."""
     u, v, n = a.coarse, b.coarse, a.sizes
-    # Row sums of the joint counts times 1, v, v² and v³: all moments of both in one product.
-    none, one, two, three = np.moveaxis(joint.astype(np.float64) @ np.stack([v**0, v, v * v, v * v * v], -1), -1, 0)
-    cubes = np.vecdot(u, u * u * none - 3 * u * one + 3 * two) - three.sum(axis=-1)
-    return np.vecdot(u, one) / np.where(n > 1, (n - 1) * n, np.nan), cubes / some(n) ** 3
+    # Row sums of the joint counts times 1, v, v² and v³: all moments of both.
+    counts = joint.astype(np.float64)
+    none, (one, two, three) = counts.sum(axis=-1), (inner(counts, x[..., None, :]) for x in (v, v * v, v * v * v))
+    cubes = inner(u, u * u * none - 3 * u * one + 3 * two) - three.sum(axis=-1)
+    return inner(u, one) / np.where(n > 1, (n - 1) * n, np.nan), cubes / some(n) ** 3
 
 
 def some(n: Reals) -> Reals:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
 from headgate.bounds import Sides
-from headgate.grid import EDGES, Ints, Reals
+from headgate.grid import EDGES, Ints, Reals, inner
 
 LEVELS: Reals = logit((EDGES[:-1] + EDGES[1:]) / 2)
 """The logit of the middle of each fine bin."""
@@ -95,7 +95,7 @@ def _fitted(
         chance = expit(intercept[..., None] + steepness[..., None] * levels)
         residual, weights = ones - n * chance, n * chance * (1 - chance)
         middle, spread = _center(weights, levels)
-        rise = np.vecdot(residual, levels - middle[..., None]) / spread
+        rise = inner(residual, levels - middle[..., None]) / spread
         shift = residual.sum(axis=-1) / _positive(weights.sum(axis=-1))
         moved = np.abs(shift) + np.abs(rise) * (farthest + np.abs(middle))
         part = np.log1p(moved) / np.maximum(moved, _SETTLED)
@@ -129,18 +129,18 @@ def _spread(zeros: Reals, ones: Reals, levels: Reals, reaches: Reals, line: tupl
     weight = chance * (1 - chance)
     middle, spread = _center((zeros + ones) * weight, levels)
     lever = (levels - middle[..., None]) / spread[..., None]
-    squares = np.vecdot(lever * lever, ones * (1 - chance) ** 2 + zeros * chance**2)
+    squares = inner(lever * lever, ones * (1 - chance) ** 2 + zeros * chance**2)
     steady = weight * steepness * lever
     up, down = (1 - chance) / spread[..., None] - steady, chance / spread[..., None] + steady
-    blur: Reals = np.vecdot(ones * np.abs(up) + zeros * np.abs(down), reaches)
+    blur: Reals = inner(ones * np.abs(up) + zeros * np.abs(down), reaches)
     return np.sqrt(squares), blur
 
 
 def _center(weights: Reals, levels: Reals) -> tuple[Reals, Reals]:
     """The weighted mean of the levels, and the weighted sum of squares about it."""
-    middle = np.vecdot(weights, levels) / _positive(weights.sum(axis=-1))
+    middle = inner(weights, levels) / _positive(weights.sum(axis=-1))
     apart = levels - middle[..., None]
-    return middle, _positive(np.vecdot(weights, apart * apart))
+    return middle, _positive(inner(weights, apart * apart))
 
 
 def _positive(x: Reals) -> Reals:

@@ -17,7 +17,9 @@ from story_of import (
     KEYS,
     SIGNER,
     SIGNERS,
+    Book,
     approve,
+    evaluated,
     files_of,
     line,
     signed,
@@ -26,11 +28,12 @@ from story_of import (
     waiting,
     whole,
 )
+from test_likeness import nudged
 
 from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
-from headgate.dossier import crosswalks
+from headgate.dossier import WEAKEST, crosswalks
 from headgate.errors import BadInput, HeadgateError
 from headgate.ledger import Ledger
 from headgate.package import HISTORY, MANIFEST, manifest, unlike
@@ -186,6 +189,32 @@ def test_a_verdict_that_was_turned_is_found_although_the_manifest_was_made_again
     again = repacked(files, verdicts__json=canonical(judged))
     assert "no_release" in names(again)
     assert not replay(again).same
+
+
+def judged_elsewhere(by: float):
+    """A package whose numbers were computed where every real one comes out a little otherwise."""
+    book = take(Book(), "tiny-1", until="registered")
+    record = evaluated(book, None)
+    told = nudged(json.loads(book.evidence[record.judged]), by)
+    book.say("tiny-1", record.model_copy(update={"judged": book.keep(told)}))
+    files = files_of(book, "tiny-1")
+    files |= {WEAKEST: canonical(nudged(json.loads(files[WEAKEST]), by))}
+    files |= crosswalks({name: digest_of(data) for name, data in files.items()})
+    return {**files, MANIFEST: manifest(files)}
+
+
+def test_verdicts_of_another_processor_are_the_same_but_for_their_last_bits():
+    files = judged_elsewhere(3e-15)
+    assert files["verdicts.json"] != judged_elsewhere(0)["verdicts.json"]
+    assert verify(files).anomalies == []
+    assert (replay(files).same, replay(files).exact) == (True, False)
+    assert replay(judged_elsewhere(0)).exact
+
+
+def test_verdicts_that_differ_by_more_are_forged():
+    files = judged_elsewhere(1e-6)
+    assert names(files) == ["other_verdict", "bad_document"]
+    assert not replay(files).same
 
 
 def test_a_tally_that_was_swapped_is_not_what_the_ledger_says():
