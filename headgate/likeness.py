@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 
 from headgate.canonical import parse
+from headgate.errors import Tampered
 
 SLACK = 1e-9
 """By how much of itself a number may differ; bounds and p-values are printed with four places at most."""
@@ -21,12 +22,11 @@ _NOTHING = 1e-12
 
 
 def alike(told: bytes, again: bytes) -> bool:
-    """Whether two documents in canonical JSON say the same.
-
-    Raises:
-        Tampered: bytes that are not canonical JSON.
-    """
-    return told == again or _same(parse(told), parse(again))
+    """Whether two documents in canonical JSON say the same; bytes that are none are like nothing but themselves."""
+    try:
+        return told == again or _same(parse(told), parse(again))
+    except Tampered:
+        return False
 
 
 def _same(a: object, b: object) -> bool:

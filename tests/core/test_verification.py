@@ -34,6 +34,7 @@ from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
 from headgate.dossier import WEAKEST, crosswalks
+from headgate.edition import FORMATS
 from headgate.errors import BadInput, HeadgateError
 from headgate.ledger import Ledger
 from headgate.package import HISTORY, MANIFEST, manifest, unlike
@@ -81,7 +82,7 @@ def test_a_sound_package_is_sound_and_says_what_was_checked():
         "entries": 6,
         "verdicts": 2,
         "attestations": 4,
-        "documents": 13,
+        "documents": 14,
         "approvals": 3,
     }
 
@@ -336,8 +337,19 @@ def test_golden_packages_verify_for_ever(path):
     assert replay(files).same
 
 
+def test_a_package_is_held_to_its_own_edition_and_to_no_other():
+    for path in GOLDEN:
+        files = unpack(path)
+        told = json.loads(files[MANIFEST])
+        other = next(name for name in FORMATS if name != told["format"])
+        assert names({**files, MANIFEST: canonical({**told, "format": other})})
+        for odd in ("headgate/package/v9", "", None):
+            assert names({**files, MANIFEST: canonical({**told, "format": odd})}) == ["bad_manifest"]
+
+
 def test_there_is_a_golden_package_of_every_format():
     kept = {path.stem for path in GOLDEN}
-    assert kept == {"package-v1"}
+    assert kept == {f"package-v{edition}" for edition in FORMATS.values()}
+    assert {verify(unpack(path)).edition for path in GOLDEN} == set(FORMATS.values())
     assert approve(waiting(), "tiny-1").release("tiny-1").stage == "approved"
     assert SIGNERS
