@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as
     it is refused: another history of the same size, or another key. A package that is older than what was seen is
     compared as far as it goes.
     """
+    _without_threads()
     from headgate.home import Home
     from headgate.signers import AllowedSigners
     from headgate.verification import verify as check
@@ -62,6 +64,7 @@ def replay(package: Path, as_json: bool) -> int:
     Another kind of processor may compute the last bits of a number otherwise. That is said, and the exit code is 0;
     it is 1 if anything else differs. A tally holds no rows: replaying needs nobody's data.
     """
+    _without_threads()
     from headgate.replay import replay as judge_again
     from tasks.pack import unpack
 
@@ -111,6 +114,11 @@ def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, 
     found = audit_all(site.home, **asked)
     show_findings(found, as_json=as_json)
     return HALTED if any(f.anomalies for f in found.values()) or not found else 0
+
+
+def _without_threads() -> None:
+    # No sum is left to a BLAS here, and its threads take as long to start as a package to verify.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _show(found: Verified, compared: str, *, as_json: bool) -> None:
