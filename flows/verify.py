@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.guard import HALTED, as_json, guarded
+from headgate.edition import NOW
 from headgate.errors import BadInput
 from headgate.markdown import plain
 from tasks.read import Site
@@ -124,10 +125,14 @@ def _without_threads() -> None:
 def _show(found: Verified, compared: str, *, as_json: bool) -> None:
     wrong = [vars(anomaly) for anomaly in found.anomalies]
     if as_json:
-        told = {"package": found.package, "release": found.release, "sound": found.sound, "checked": found.checked}
-        return click.echo(json.dumps({**told, "compared": compared, "anomalies": wrong}, indent=2))
+        told = {"package": found.package, "edition": found.edition, "release": found.release, "sound": found.sound}
+        return click.echo(
+            json.dumps({**told, "checked": found.checked, "compared": compared, "anomalies": wrong}, indent=2)
+        )
     checked = ", ".join(f"{count} {what}" for what, count in found.checked.items()) or "nothing"
     click.echo(plain(f"{found.release or 'package'} {found.package}: checked {checked}; {compared}"))
+    if found.edition is not None and found.edition < NOW:
+        click.echo(f"It is of the format v{found.edition}, of which less is compared than of v{NOW}, today's.")
     for each in wrong:
         where = "" if each["slot"] < 0 else f" in slot {each['slot']}"
         click.echo(plain(f"  {each['name']}{where}: got {each['got']}; expected {each['expected']}"))

@@ -148,6 +148,15 @@ def test_an_audit_misses_what_was_cut_off(desk: Desk) -> None:
     assert audit_all(desk.home.root, ask_registry=False).keys() == {"toy"}
 
 
+def test_a_package_of_an_older_format_says_that_less_of_it_is_compared(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden"
+    for edition, told in ((1, True), (2, False)):
+        found = run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip")
+        assert (found.exit_code, "of which less is compared" in found.output) == (0, told), found.output
+        again = json.loads(run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip", "--json").output)
+        assert (again["edition"], again["sound"]) == (edition, True)
+
+
 def test_an_audit_sees_that_the_end_was_written_again_with_the_key(desk: Desk) -> None:
     remembered(desk)
     cut(desk, 3)
