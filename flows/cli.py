@@ -12,6 +12,7 @@ import click
 from flows.calibrate import calibrate
 from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
+from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.store import store
 from flows.up import deployments, down, up
@@ -63,6 +64,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate verify PACKAGE           is this package true? offline, by itself
       headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
       headgate prove MODEL --entry N    that an entry is in the ledger, for somebody who does not have it
+      headgate check FILE --key KEY     does such a proof hold? for somebody who has nothing but the public key
 
     Exit codes: 0 done or waiting as the policy says; 1 halted by a decision (a gate, a rejection, a failed audit);
     2 the caller's mistake; 3 the surroundings failed. Every command that reports has --json; the others print a file.
@@ -253,6 +255,7 @@ for command in (
     replay,
     checkpoint,
     prove,
+    check_letter,
     promote,
     rollback,
     history,

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.guard import as_json, guarded
-from flows.run import point_to
-from headgate.deployment import Deployment
 from headgate.home import Home
-from tasks import serve
 from tasks.read import Site
+
+if TYPE_CHECKING:
+    from headgate.deployment import Deployment
 
 PATIENCE = 60.0
 """Seconds that runs are given to end before the worker is stopped."""
@@ -78,6 +79,9 @@ def _from_here(folder: Path) -> Path:
 
 
 def _started(home: Home, wanted: tuple[Deployment, ...]) -> dict[str, str]:
+    from flows.run import point_to
+    from tasks import serve
+
     servers = [serve.start(home, name) for name in ("prefect", "mlflow")]
     point_to(f"{serve.wait_for(home, servers[0])}/api")
     from tasks.deploy import deploy
@@ -90,6 +94,8 @@ def _started(home: Home, wanted: tuple[Deployment, ...]) -> dict[str, str]:
 
 
 def _stay(home: Home) -> int:
+    from tasks import serve
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
     try:
@@ -108,6 +114,9 @@ def _stay(home: Home) -> int:
 
 
 def _ended(home: Home) -> list[str]:
+    from flows.run import point_to
+    from tasks import serve
+
     prefect = serve.running(home, "prefect")
     if prefect is None or serve.running(home, "worker") is None:
         return [server.name for server in serve.stop(home)]

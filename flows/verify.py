@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.guard import HALTED, as_json, guarded
+from headgate.edition import NOW
 from headgate.errors import BadInput
 from headgate.markdown import plain
 from tasks.read import Site
@@ -39,6 +41,7 @@ def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as
     it is refused: another history of the same size, or another key. A package that is older than what was seen is
     compared as far as it goes.
     """
+    _without_threads()
     from headgate.home import Home
     from headgate.signers import AllowedSigners
     from headgate.verification import verify as check
@@ -57,10 +60,12 @@ def verify(site: Site, package: Path, signers: Path | None, key: Path | None, as
 @as_json
 @guarded
 def replay(package: Path, as_json: bool) -> int:
-    """Judge every gate of PACKAGE again, from its tally under its policy, and compare to the bit with its verdicts.
+    """Judge every gate of PACKAGE again, from its tally under its policy, and compare with its verdicts to the bit.
 
-    The exit code is 1 if one bit differs. A tally holds no rows: replaying needs nobody's data.
+    Another C library may compute the last bits of a number otherwise. That is said, and the exit code is 0;
+    it is 1 if anything else differs. A tally holds no rows: replaying needs nobody's data.
     """
+    _without_threads()
     from headgate.replay import replay as judge_again
     from tasks.pack import unpack
 
@@ -112,13 +117,22 @@ def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, 
     return HALTED if any(f.anomalies for f in found.values()) or not found else 0
 
 
+def _without_threads() -> None:
+    # No sum is left to a BLAS here, and its threads take as long to start as a package to verify.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _show(found: Verified, compared: str, *, as_json: bool) -> None:
     wrong = [vars(anomaly) for anomaly in found.anomalies]
     if as_json:
-        told = {"package": found.package, "release": found.release, "sound": found.sound, "checked": found.checked}
-        return click.echo(json.dumps({**told, "compared": compared, "anomalies": wrong}, indent=2))
+        told = {"package": found.package, "edition": found.edition, "release": found.release, "sound": found.sound}
+        return click.echo(
+            json.dumps({**told, "checked": found.checked, "compared": compared, "anomalies": wrong}, indent=2)
+        )
     checked = ", ".join(f"{count} {what}" for what, count in found.checked.items()) or "nothing"
     click.echo(plain(f"{found.release or 'package'} {found.package}: checked {checked}; {compared}"))
+    if found.edition is not None and found.edition < NOW:
+        click.echo(f"It is of the format v{found.edition}, of which less is compared than of v{NOW}, today's.")
     for each in wrong:
         where = "" if each["slot"] < 0 else f" in slot {each['slot']}"
         click.echo(plain(f"  {each['name']}{where}: got {each['got']}; expected {each['expected']}"))
@@ -128,9 +142,17 @@ def _show(found: Verified, compared: str, *, as_json: bool) -> None:
 def _show_replay(found: Replay, *, as_json: bool) -> None:
     each = [{"verdict": j.verdict.name, "gate": j.gate, "reason": j.reason} for j in found.judged.judgements]
     if as_json:
-        told = {"same": found.same, "stored": found.stored, "again": found.again, "judgements": each}
+        told = {
+            "same": found.same,
+            "exact": found.exact,
+            "stored": found.stored,
+            "again": found.again,
+            "judgements": each,
+        }
         return click.echo(json.dumps(told, indent=2))
     for one in each:
         click.echo(plain(f"{one['verdict']:<12} {one['gate']}: {one['reason']}"))
-    said = "the same to the bit" if found.same else f"NOT the same: stored {found.stored}, again {found.again}"
+    said = f"NOT the same: stored {found.stored}, again {found.again}"
+    if found.same:
+        said = "the same to the bit" if found.exact else "the same but for the last bits, as with another C library"
     click.echo(f"{len(each)} comparisons judged again, together {found.judged.verdict.name}: {said}.")

@@ -22,7 +22,8 @@ class Anomaly:
     expected: str
 
     def __str__(self) -> str:  # what a reader of a log sees
-        return f"slot {self.slot}: {self.name}: got {self.got}; expected {self.expected}"
+        where = "" if self.slot < 0 else f"slot {self.slot}: "
+        return f"{where}{self.name}: got {self.got}; expected {self.expected}"
 
 
 @dataclass(frozen=True)

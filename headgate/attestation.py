@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from headgate.canonical import canonical, digest_of, digits, parse
+from headgate.edition import NOW, Edition
 from headgate.entry import Digest
 from headgate.errors import HeadgateError, Tampered
 from headgate.judgement import Judged
@@ -34,7 +35,9 @@ SUMMARY = "https://slsa.dev/verification_summary/v1"
 VERIFIER = "https://headgate.example/gates/v1"
 """Who says so, by SLSA's rules a URI: these gates. Whose they are, the key says."""
 
-FILES = {"gates.sigstore.json": TEST_RESULT, "summary.sigstore.json": SUMMARY}
+GATES, SUMMED = "gates.sigstore.json", "summary.sigstore.json"
+
+FILES = {GATES: TEST_RESULT, SUMMED: SUMMARY}
 """The attestations of a package, and the type of each one's predicate."""
 
 
@@ -142,33 +145,71 @@ def statement_of(payload: bytes) -> Statement:
 def attestations(signer: Signer, release: Release, judged: Judged) -> dict[str, bytes]:
     """The attestations of a package by their names in it."""
     files = release.step(Registered).files
-    return {name: attest(signer, files, FILES[name], told) for name, told in predicates(release, judged).items()}
+    gates = attest(signer, files, TEST_RESULT, test_result(release, judged))
+    return {GATES: gates, SUMMED: attest(signer, files, SUMMARY, summary(release, digest_of(gates)))}
 
 
-def predicates(release: Release, judged: Judged) -> dict[str, dict[str, JsonValue]]:
-    """What each attestation of a package says."""
-    return {"gates.sigstore.json": test_result(release, judged), "summary.sigstore.json": summary(release)}
+def predicates(
+    release: Release, judged: Judged, gates: Digest, edition: Edition = NOW
+) -> dict[str, dict[str, JsonValue]]:
+    """What each attestation of a package says.
+
+    Args:
+        gates: the digest of the attestation of the gates. edition: the package's.
+    """
+    if edition == 1:
+        return {GATES: _first_result(release, judged), SUMMED: _first_summary(release)}
+    return {GATES: test_result(release, judged), SUMMED: summary(release, gates)}
 
 
 def test_result(release: Release, judged: Judged) -> dict[str, JsonValue]:
-    """The predicate of the gates: a gate is passed, failed, or with a warning neither.
+    """The predicate of the gates: a gate is passed or failed.
 
-    ERROR counts as failed, INCONCLUSIVE as a warning: neither is a pass, and the result passes only if all gates do.
+    INCONCLUSIVE and ERROR count as failed, and the result passes only if all gates do. None is warned: the
+    specification says that of tests that passed.
     """
-    worst = {gate: max(j.verdict for j in judged.judgements if j.gate == gate) for gate in _gates(judged)}
-    named: dict[str, JsonValue] = {
+    worst = _worst(judged)
+    return {
+        "result": "PASSED" if judged.verdict is Verdict.PASS else "FAILED",
+        "configuration": _configuration(release),
+        "passedTests": [gate for gate, verdict in worst.items() if verdict is Verdict.PASS],
+        "warnedTests": [],
+        "failedTests": [gate for gate, verdict in worst.items() if verdict is not Verdict.PASS],
+    }
+
+
+def summary(release: Release, gates: Digest) -> dict[str, JsonValue]:
+    """The predicate of SLSA's verification summary: whether the gates let the release go on, waivers counted.
+
+    Args:
+        gates: the digest of the attestation that it sums up.
+    """
+    evaluated, asked, registered = release.step(Evaluated), release.step(Requested), release.step(Registered)
+    passed = evaluated.standing is Verdict.PASS
+    return {
+        "verifier": {"id": VERIFIER},
+        "timeVerified": release.judged,
+        "resourceUri": registered.source,
+        "policy": _located(release, "policy.toml", asked.policy_file),
+        "inputAttestations": [_located(release, GATES, gates)],
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": ["HEADGATE_GATES" if passed else "FAILED"],
+    }
+
+
+def _first_result(release: Release, judged: Judged) -> dict[str, JsonValue]:
+    worst = _worst(judged)
+    result = {Verdict.PASS: "PASSED", Verdict.INCONCLUSIVE: "WARNED"}.get(judged.verdict, "FAILED")
+    return {
+        "result": result,
+        "configuration": _configuration(release),
         "passedTests": [gate for gate, verdict in worst.items() if verdict is Verdict.PASS],
         "warnedTests": [gate for gate, verdict in worst.items() if verdict is Verdict.INCONCLUSIVE],
         "failedTests": [gate for gate, verdict in worst.items() if verdict in (Verdict.ERROR, Verdict.FAIL)],
     }
-    asked = release.step(Requested)
-    configuration = {"policy.toml": asked.policy_file, "tally.json": release.step(Evaluated).tally}
-    result = {Verdict.PASS: "PASSED", Verdict.INCONCLUSIVE: "WARNED"}.get(judged.verdict, "FAILED")
-    return {"result": result, "configuration": [_described(*each) for each in configuration.items()], **named}
 
 
-def summary(release: Release) -> dict[str, JsonValue]:
-    """The predicate of SLSA's verification summary: whether the gates let the release go on, waivers counted."""
+def _first_summary(release: Release) -> dict[str, JsonValue]:
     evaluated, asked, registered = release.step(Evaluated), release.step(Requested), release.step(Registered)
     return {
         "verifier": {"id": VERIFIER},
@@ -181,12 +222,25 @@ def summary(release: Release) -> dict[str, JsonValue]:
     }
 
 
-def _gates(judged: Judged) -> list[str]:
-    return list(dict.fromkeys(j.gate for j in judged.judgements))
+def _worst(judged: Judged) -> dict[str, Verdict]:
+    """The worst verdict of each gate, in the order of the policy."""
+    gates = dict.fromkeys(j.gate for j in judged.judgements)
+    return {gate: max(j.verdict for j in judged.judgements if j.gate == gate) for gate in gates}
+
+
+def _configuration(release: Release) -> list[JsonValue]:
+    asked = release.step(Requested)
+    named = {"policy.toml": asked.policy_file, "tally.json": release.step(Evaluated).tally}
+    return [_described(*each) for each in named.items()]
 
 
 def _described(name: str, digest: Digest) -> JsonValue:
     return {"name": name, "digest": {"sha256": digits(digest)}}
+
+
+def _located(release: Release, name: str, digest: Digest) -> JsonValue:
+    """A file of the release's package, as SLSA wants what it names: by a URI."""
+    return {"uri": f"urn:headgate:package:{release.id}:{name}", "digest": {"sha256": digits(digest)}}
 
 
 def _no_attestation(got: str) -> Tampered:

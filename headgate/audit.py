@@ -28,6 +28,7 @@ from headgate.finding import DataReport
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
+from headgate.likeness import alike
 from headgate.package import HISTORY, strayed
 from headgate.policy_file import parse
 from headgate.record import Record
@@ -166,10 +167,11 @@ def _verdict(walk: Walk, at: Place, record: Evaluated) -> Iterator[Anomaly]:
     asked = None if record.challenges is None else Challenges.from_bytes(walk.get(record.challenges))
     known = record.champion is not None
     again = judge(walk.policy(at.release), tally, serving, has_champion=known, challenges=asked)
-    digest = digest_of(canonical(again.model_dump(mode="json")))
-    if (digest, again.verdict) != (record.judged, record.verdict):
+    data = canonical(again.model_dump(mode="json"))
+    same = digest_of(data) == record.judged or alike(walk.get(record.judged), data)
+    if not same or again.verdict != record.verdict:
         got = f"{record.verdict.name} ({record.judged})"
-        yield at.anomaly("other_verdict", got, f"{again.verdict.name} ({digest})")
+        yield at.anomaly("other_verdict", got, f"{again.verdict.name} ({digest_of(data)})")
     opened = at.release.step(Requested)
     if record.champion != opened.champion:
         yield at.anomaly("other_champion", record.champion, f"{opened.champion}, as when the release was opened")

@@ -14,10 +14,14 @@ from scipy.special import bdtrc
 
 from headgate.bounds import Bounds, proportion
 from headgate.entry import Digest
+from headgate.errors import BadInput
 from headgate.markdown import bullets, escaped, table
 from headgate.value import Document, Value
 
 FORMAT = "headgate.calibration/1"
+
+CALIBRATED, NUMBERS = "gate-calibration.md", "gate-calibration.json"
+"""The page in a package, and the numbers that it is made from."""
 
 SIGNIFICANCE = 0.01
 """At which a rate counts as above what was declared, after Holm's correction over all of them."""
@@ -147,6 +151,41 @@ class Calibration(Document):
                 yield f"{silence.fault}: {silence.reason}"
 
 
+class Known(Document):
+    """What is known about the gates of one policy on one table: what a package holds, and makes its page of.
+
+    Attributes:
+        best: the calibration that says most; None if there is none. others: how many there are beside it.
+        unsound: how many of those. unreadable: why more could not be read.
+    """
+
+    subject: ClassVar[str] = "what is known of the gates' calibration"
+    expected: ClassVar[str] = "the format headgate.calibrations/1"
+    next_step: ClassVar[str] = "take it from the package again"
+
+    format: Literal["headgate.calibrations/1"] = "headgate.calibrations/1"
+    best: Calibration | None
+    others: Count = 0
+    unsound: Count = 0
+    unreadable: tuple[str, ...] = ()
+
+    def demand_about(self, policy: Digest, evaluation: Digest) -> None:
+        """Raise BadInput if the calibration is one of another policy or table."""
+        if self.best is not None and (self.best.policy, self.best.evaluation) != (policy, evaluation):
+            raise BadInput(
+                self.subject,
+                got=f"one of the policy {self.best.policy} on the table {self.best.evaluation}",
+                expected=f"one of {policy} on {evaluation}",
+                next_step=self.next_step,
+            )
+
+    @property
+    def told(self) -> str:
+        """What is to say beside the best one."""
+        others = [f"{self.others} more of this policy and table, {self.unsound} unsound."] if self.others else []
+        return " ".join((*others, *(f"One could not be read: {why}" for why in self.unreadable)))
+
+
 def _p_value(times: int, runs: int, alpha: float) -> float:
     """The chance of so many or more at a rate of alpha."""
     return float(bdtrc(times - 1, runs, alpha)) if times else 1.0
@@ -235,6 +274,13 @@ def row(trial: Trial) -> tuple[str, ...]:
 
 def _number(x: float | None) -> str:
     return "" if x is None else f"{x:.4g}"
+
+
+def known_page(known: Known) -> str:
+    """What a package says about the gates' own calibration, as a Markdown page."""
+    if known.best is None:
+        return not_measured(known.told)
+    return page(known.best) + (f"\n{escaped(known.told)}\n" if known.told else "")
 
 
 def not_measured(why: str = "") -> str:

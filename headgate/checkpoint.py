@@ -23,9 +23,13 @@ from headgate.signing import Signer, Verifier
 LIMIT = 2**17
 """The most bytes of a note: what the sixteen largest signatures that its specification asks for need, and more."""
 
+ORIGIN = "headgate/"
+"""How the text of every checkpoint of ours begins."""
+
 _LINES = 64
 _SIZE = re.compile(r"0|[1-9][0-9]{0,8}|1000000000")
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_ORIGIN = re.compile(rb"headgate/([A-Za-z0-9][A-Za-z0-9._-]{0,99})@[0-9a-f]{64}")
 _NAME = re.compile(r"[^\s+]+")
 
 
@@ -65,7 +69,20 @@ class Checkpoint:
 
 def origin(model: str, key: Digest) -> str:
     """The origin of the ledger of a model under a key."""
-    return f"headgate/{model}@{key.removeprefix('sha256:')}"
+    return f"{ORIGIN}{model}@{key.removeprefix('sha256:')}"
+
+
+def model_of(note: bytes) -> str:
+    """The model of whose ledger a note claims to be; it counts only once `read` has verified the note.
+
+    Raises:
+        Tampered: its first line is no origin of ours.
+    """
+    head = note[:LIMIT].partition(b"\n")[0]
+    named = _ORIGIN.fullmatch(head)
+    if named is None:
+        raise _no_checkpoint(f"the origin {head[:200]!r}", f"{ORIGIN}MODEL@KEY")
+    return named[1].decode()
 
 
 def sign(ledger: Ledger, signer: Signer) -> Checkpoint:

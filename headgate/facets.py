@@ -24,6 +24,9 @@ from headgate.verdict import Verdict
 PRODUCER = "urn:headgate:lineage:v1"
 """Who says so, and in which format. The version of Headgate is not in it: an older event is rendered the same."""
 
+SCHEMA: Digest = "sha256:07349c45603881d59222401595292afe9c1acdd4c8497700417626dc153e0f28"
+"""The digest of `schemas/lineage-facets.json`, which describes what `PRODUCER` writes: it changes with its number."""
+
 HOUSE, REGISTRY = "headgate", "mlflow"
 """The namespaces of what Headgate keeps, and of what stands in MLflow's registry under MLflow's own names."""
 

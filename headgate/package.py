@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from headgate.canonical import canonical, digest_of
+from headgate.edition import FORMAT, NOW, Edition
 from headgate.entry import Digest
 from headgate.errors import BadInput
 from headgate.materials import SOFTWARE_BILL
@@ -14,8 +15,6 @@ from headgate.records import Evaluated, Registered, Requested, Trained, Validate
 from headgate.release import Release
 
 MANIFEST = "manifest.json"
-FORMAT = "headgate/package/v1"
-
 VERIFY_PAGE = "VERIFY.md"
 
 HISTORY = "ledger.jsonl"
@@ -103,7 +102,7 @@ An approval `approvals/ROLE-PERSON.txt` is verified by OpenSSH with `allowed_sig
     model_signing verify key --signature model.sig --public_key pipeline.pub FOLDER
 
 `gates.sigstore.json` and `summary.sigstore.json` are its attestations about the same files, for tools that know
-in-toto. With a file of the model beside it:
+in-toto. With a file of the model beside it (cosign 2 also wants `--new-bundle-format`):
 
     cosign verify-blob-attestation --bundle gates.sigstore.json --key pipeline.pub --insecure-ignore-tlog \\
         --type https://in-toto.io/attestation/test-result/v0.1 model.skops
@@ -139,6 +138,13 @@ evidence beside it: a card that says something else than the evidence is named.
 
 What this does not show: that the rows were true, that the policy was wise, or what happened after the last approval.
 """
+
+_SINCE_2 = " (cosign 2 also wants `--new-bundle-format`)"
+
+
+def verify_page(edition: Edition = NOW) -> str:
+    """The page that says how to check a package of an edition."""
+    return VERIFY if edition > 1 else VERIFY.replace(_SINCE_2, "")
 
 
 def _no_package(odd: Sequence[str]) -> BadInput:

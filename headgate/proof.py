@@ -16,7 +16,9 @@ from headgate.ledger import Ledger
 from headgate.merkle import consistent, included
 from headgate.signing import Signer, Verifier
 
-_FORMAT = "c2sp.org/tlog-proof@v1"
+INCLUSION, CONSISTENCY = "c2sp.org/tlog-proof@v1\nindex ", "old "
+"""How the two kinds of proof begin."""
+
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _MOST = 64
 
@@ -27,7 +29,7 @@ def inclusion(ledger: Ledger, slot: int, signer: Signer) -> bytes:
     Raises:
         BadInput: it has no such slot.
     """
-    return _spelled(f"{_FORMAT}\nindex {slot}", ledger.inclusion(slot), sign(ledger, signer))
+    return _spelled(f"{INCLUSION}{slot}", ledger.inclusion(slot), sign(ledger, signer))
 
 
 def consistency(ledger: Ledger, old: int, signer: Signer) -> bytes:
@@ -36,7 +38,7 @@ def consistency(ledger: Ledger, old: int, signer: Signer) -> bytes:
     Raises:
         BadInput: it never had that size.
     """
-    return _spelled(f"old {old}", ledger.consistency(old), sign(ledger, signer))
+    return _spelled(f"{CONSISTENCY}{old}", ledger.consistency(old), sign(ledger, signer))
 
 
 def show_inclusion(proof: bytes, entry: bytes, model: str, verifier: Verifier) -> Checkpoint:
@@ -45,7 +47,7 @@ def show_inclusion(proof: bytes, entry: bytes, model: str, verifier: Verifier) -
     Raises:
         Tampered: it does not show that, or is no proof.
     """
-    slot, hashes, checkpoint = _read(proof, f"{_FORMAT}\nindex ", model, verifier)
+    slot, hashes, checkpoint = _read(proof, INCLUSION, model, verifier)
     if not included(entry, slot, checkpoint.size, hashes, checkpoint.root):
         raise _no_proof(f"hashes that do not lead to the root {checkpoint.root}", f"those of the entry in slot {slot}")
     return checkpoint
@@ -57,7 +59,7 @@ def show_consistency(proof: bytes, old: Checkpoint, verifier: Verifier) -> Check
     Raises:
         Tampered: it does not show that, or is no proof.
     """
-    size, hashes, new = _read(proof, "old ", old.model, verifier)
+    size, hashes, new = _read(proof, CONSISTENCY, old.model, verifier)
     if size != old.size or not consistent(old.size, old.root, new.size, new.root, hashes):
         raise _no_proof(f"hashes from {size} to {new.size} entries", f"those that continue {old.root} over {old.size}")
     return new

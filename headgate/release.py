@@ -82,7 +82,7 @@ class Release:
 
     Attributes:
         waivers: those that its gates were judged with, as they stood then.
-        asked: when people were asked. reminders: how often they were reminded.
+        judged, asked: when the gates were judged, and when people were asked. reminders: how often they were reminded.
         deputies: of roles that did not answer in time, the role that may answer for each.
     """
 
@@ -94,6 +94,7 @@ class Release:
     halted: Halted | None = None
     started: PromotionStarted | None = None
     promoted: Promoted | None = None
+    judged: str | None = None
     asked: str | None = None
     reminders: int = 0
     deputies: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Replay: a package's gates judged again, from its tally under its policy, and compared to the bit.
+"""Replay: a package's gates judged again, from its tally under its policy, and compared.
 
 No model is opened and no row is read: a tally holds all that the gates need.
 """
@@ -14,6 +14,7 @@ from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.judge import judge
 from headgate.judgement import Judged
+from headgate.likeness import alike
 from headgate.policy_file import parse as parse_policy
 from headgate.serving import ServingProfile
 from headgate.tally import Tally
@@ -21,15 +22,19 @@ from headgate.tally import Tally
 
 @dataclass(frozen=True)
 class Replay:
-    """Verdicts computed again, and whether they are the stored ones to the bit."""
+    """Verdicts computed again, the digests of what was stored and of what they are now, and whether both say the same.
+
+    With another C library the last bits of a number may be others: see `headgate.likeness`.
+    """
 
     judged: Judged
     stored: Digest
     again: Digest
+    same: bool
 
     @property
-    def same(self) -> bool:
-        """Whether every byte is the same."""
+    def exact(self) -> bool:
+        """Whether every bit is the same."""
         return self.stored == self.again
 
 
@@ -37,7 +42,7 @@ def replay(files: Mapping[str, bytes]) -> Replay:
     """Judge a package's tally under its policy again.
 
     Raises:
-        Tampered: a file that this needs is missing or is none.
+        Tampered: a file that this needs is missing, or is none.
     """
     policy = parse_policy(_needed(files, "policy.toml"), "of the package")
     tally, stored = Tally.from_bytes(_needed(files, "tally.json")), _needed(files, "verdicts.json")
@@ -49,7 +54,8 @@ def replay(files: Mapping[str, bytes]) -> Replay:
         has_champion=tally.has_champion,
         challenges=None if challenges is None else Challenges.from_bytes(challenges),
     )
-    return Replay(judged, digest_of(stored), digest_of(canonical(judged.model_dump(mode="json"))))
+    again = canonical(judged.model_dump(mode="json"))
+    return Replay(judged, digest_of(stored), digest_of(again), alike(stored, again))
 
 
 def _needed(files: Mapping[str, bytes], name: str) -> bytes:

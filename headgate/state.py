@@ -120,8 +120,9 @@ def _open(state: State, entry: Entry, record: Requested) -> State:
 def _take(release: Release, entry: Entry, record: Record) -> Release:
     demand(not release.is_refused, entry, "nothing but a halt after data or gates that did not pass")
     demand(release.due(type(record)), entry, f"the step after '{type(release.taken[-1]).__name__}'")
+    judged = entry.time if isinstance(record, Evaluated) else release.judged
     asked = entry.time if isinstance(record, ApprovalRequested) else release.asked
-    return replace(release, taken=(*release.taken, record), asked=asked)
+    return replace(release, taken=(*release.taken, record), judged=judged, asked=asked)
 
 
 def _answer(release: Release, entry: Entry, record: Approved) -> Release:

@@ -11,24 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from headgate import attestation
 from headgate.answers import ANSWER, answers
 from headgate.audit import recomputed, states
+from headgate.calibration import NUMBERS
 from headgate.canonical import canonical, digest_of, parse
 from headgate.checkpoint import Checkpoint, read
-from headgate.dossier import crosswalks, documents
+from headgate.dossier import WEAKEST, calibrated, crosswalks, documents
+from headgate.edition import FORMATS, NOW, Edition, Format
 from headgate.endorsement import ANSWERS, PROMOTION, TYPES, VERDICTS, Happening, judged_so
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
+from headgate.facets import PRODUCER, SCHEMA
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
-from headgate.lineage import LINEAGE, packed
+from headgate.likeness import alike
+from headgate.lineage import FACETS, LINEAGE, packed
 from headgate.model_signature import SIGNATURE, signed_files
-from headgate.package import CHECKPOINT, FORMAT, HISTORY, MANIFEST, strayed, unlike
+from headgate.package import CHECKPOINT, HISTORY, MANIFEST, strayed, unlike
 from headgate.policy_file import parse as parse_policy
 from headgate.records import Evaluated, Registered, record_of
 from headgate.release import Release
@@ -43,7 +46,7 @@ _LATER = (ANSWERS, PROMOTION)
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    format: Literal["headgate/package/v1"]
+    format: Format
     files: dict[str, Digest]
 
 
@@ -52,7 +55,8 @@ class Verified:
     """What a verification looked at, and everything that is wrong.
 
     Attributes:
-        package: the digest of the manifest. release: the release that it is about; None if that cannot be told.
+        package: the digest of the manifest. edition: of its format. release: the release that it is about. Both are
+            None if that cannot be told.
         checked: how many files, entries, verdicts and approvals were checked; nothing checked is not "all well".
         ledger, checkpoint, verifier: its prefix of the ledger, with its signed size and root and what verified them.
         anomalies: beside those of `headgate.audit`: ``bad_manifest``, ``missing_file``, ``changed_file``,
@@ -61,6 +65,7 @@ class Verified:
     """
 
     package: Digest
+    edition: Edition | None = None
     release: str | None = None
     checked: dict[str, int] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
@@ -99,10 +104,11 @@ def verify(files: Mapping[str, bytes], *, key: bytes | None = None, signers: All
 def _listed(files: Mapping[str, bytes], found: Verified) -> dict[str, Digest] | None:
     try:
         told = _Manifest.model_validate(parse(files[MANIFEST]))
+        found.edition = FORMATS[told.format]
         return told.files
     except (KeyError, ValueError, HeadgateError) as error:
         got = f"{type(error).__name__}: {str(error)[:300]}" if MANIFEST in files else f"no {MANIFEST}"
-        found.anomalies.append(_of_file("bad_manifest", got, f"canonical JSON of the format {FORMAT}"))
+        found.anomalies.append(_of_file("bad_manifest", got, f"canonical JSON of the format {' or '.join(FORMATS)}"))
         return None
 
 
@@ -176,16 +182,19 @@ def _release(
             entry = place.entry
             found.anomalies += recomputed(walk, place, record_of(entry.kind, dict(entry.body)))
     found.checked["verdicts"] = walk.checked["verdicts"]
-    found.anomalies += _attested(walk, listed, release, verifier)
+    found.anomalies += _attested(walk, listed, release, verifier, found.edition or NOW)
     found.checked["attestations"] = len(attestation.FILES) + 2
     found.anomalies += _lineage(walk, ledger, listed, release)
     found.anomalies += _documents(walk, listed, release, found)
     return release
 
 
-def _attested(walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier) -> Iterator[Anomaly]:
+def _attested(
+    walk: Walk, listed: Mapping[str, Digest], release: Release, verifier: Verifier, edition: Edition
+) -> Iterator[Anomaly]:
     judged = Judged.model_validate_json(walk.get(release.step(Evaluated).judged))
-    expected: dict[str, Mapping[str, object]] = {**attestation.predicates(release, judged)}
+    gates = listed.get(attestation.GATES, "")
+    expected: dict[str, Mapping[str, object]] = {**attestation.predicates(release, judged, gates, edition)}
     for name, predicate in {**expected, VERDICTS: judged_so(release, judged)}.items():
         told = _told(name, walk.evidence.get(listed.get(name, ""), b""), release, verifier)
         if isinstance(told, Anomaly):
@@ -253,15 +262,20 @@ def _lineage(walk: Walk, ledger: Ledger, listed: Mapping[str, Digest], release: 
 
 def _documents(walk: Walk, listed: Mapping[str, Digest], release: Release, found: Verified) -> Iterator[Anomaly]:
     """The documents that are not what the evidence in the package makes again."""
+    edition = found.edition or NOW
     try:
-        again = documents(walk.policy(release), release, walk.get) | crosswalks(listed)
+        again = documents(walk.policy(release), release, walk.get, edition) | crosswalks(listed, edition)
+        again |= calibrated(release, walk.get(listed.get(NUMBERS, ""))) if edition > 1 else {}
     except Exception as error:  # whatever forged evidence causes is a finding
         yield _of_file("bad_document", f"{type(error).__name__}: {error}", "documents that can be made again")
         return
     found.checked["documents"] = len(again)
     for name, data in again.items():
-        if listed.get(name) != digest_of(data):
+        told = walk.evidence.get(listed.get(name, ""), b"")
+        if told != data and not (name == WEAKEST and alike(told, data)):
             yield _of_file("bad_document", f"{name} with {listed.get(name)}", f"{digest_of(data)}, made again")
+    if edition > 1 and listed.get(FACETS) != SCHEMA:
+        yield _of_file("bad_document", f"{FACETS} with {listed.get(FACETS)}", f"{SCHEMA}, the schema of {PRODUCER}")
 
 
 def _packed(walked: list[Place], listed: Mapping[str, Digest]) -> Release | None:

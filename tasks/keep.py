@@ -6,17 +6,13 @@ the store can therefore forge one; what stands in a package was at least signed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headgate.calibration import Calibration, not_measured, page
+from headgate.calibration import Calibration, Known
 from headgate.canonical import digits
 from headgate.entry import Digest
 from headgate.errors import HeadgateError
-from headgate.markdown import escaped
 from tasks.record import Desk
-
-PAGE, NUMBERS = "gate-calibration.md", "gate-calibration.json"
 
 
 @dataclass(frozen=True)
@@ -66,27 +62,12 @@ def kept(desk: Desk, policy: Digest, evaluation: Digest) -> Kept:
     return Kept(tuple(found), tuple(unreadable))
 
 
-def pages(desk: Desk, policy: Digest, evaluation: Digest) -> dict[str, bytes]:
-    """What a package says about the gates' own calibration: a page, and the numbers if there are any."""
-    known = kept(desk, policy, evaluation)
-    said = _said(known)
-    if known.best is None:
-        return {PAGE: not_measured(said).encode()}
-    note = f"\n{escaped(said)}\n" if said else ""
-    return {PAGE: (page(known.best) + note).encode(), NUMBERS: known.best.to_bytes()}
-
-
-def _said(known: Kept) -> str:
-    others = [c for c in known.found if c is not known.best]
-    told = [
-        *([f"{len(others)} more of this policy and table, {_unsound(others)} unsound."] if others else []),
-        *(f"One could not be read: {why}" for why in known.unreadable),
-    ]
-    return " ".join(told)
-
-
-def _unsound(others: Sequence[Calibration]) -> int:
-    return sum(not c.sound for c in others)
+def known(desk: Desk, policy: Digest, evaluation: Digest) -> Known:
+    """What a package holds about the gates' own calibration."""
+    found = kept(desk, policy, evaluation)
+    others = [c for c in found.found if c is not found.best]
+    unsound = sum(not c.sound for c in others)
+    return Known(best=found.best, others=len(others), unsound=unsound, unreadable=found.unreadable)
 
 
 def _place(desk: Desk, policy: Digest, evaluation: Digest) -> str:

@@ -9,9 +9,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.attestation import attestations
+from headgate.calibration import NUMBERS
 from headgate.canonical import digest_of
 from headgate.checkpoint import sign
-from headgate.dossier import crosswalks, documents
+from headgate.dossier import calibrated, crosswalks, documents
 from headgate.endorsement import VERDICTS, endorsements, judged_so
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
@@ -21,7 +22,7 @@ from headgate.package import CHECKPOINT, HISTORY, MANIFEST, manifest, pinned
 from headgate.pedigree import PEDIGREE, image
 from headgate.records import Evaluated, Packaged, Requested, Snapshot
 from headgate.release import Release
-from tasks.keep import pages as calibrations
+from tasks.keep import known
 from tasks.pack import pack
 from tasks.read import SIGNERS, read_file
 from tasks.record import Case, Desk
@@ -49,6 +50,7 @@ def package(case: Case) -> None:
 
 def _files(desk: Desk, case: Case, release: Release, ledger: Ledger) -> dict[str, bytes]:
     judged = Judged.model_validate_json(desk.evidence.get(release.step(Evaluated).judged))
+    tried = known(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest)
     made = {
         **{name: desk.evidence.get(digest) for name, digest in pinned(release).items()},
         **documents(desk.policy(release), release, desk.evidence.get),
@@ -60,6 +62,7 @@ def _files(desk: Desk, case: Case, release: Release, ledger: Ledger) -> dict[str
         **attestations(desk.signer, release, judged),
         **endorsements(desk.signer, release, {VERDICTS: judged_so(release, judged)}),
         "pipeline.pub": desk.signer.public_pem,
-        **calibrations(desk, release.step(Requested).policy, release.step(Snapshot).evaluation.digest),
+        NUMBERS: tried.to_bytes(),
+        **calibrated(release, tried.to_bytes()),
     }
     return {**made, **crosswalks({name: digest_of(data) for name, data in made.items()})}

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from story_of import POLICY, Book, files_of, judged_of, take, tallied
 from test_verification import package, repacked
 
+from headgate.calibration import NUMBERS, Known, known_page
 from headgate.canonical import digest_of
 from headgate.crosswalk import TABLE, Crosswalk
 from headgate.errors import BadInput, Tampered
+from headgate.facets import SCHEMA
 from headgate.front_matter import front_matter
 from headgate.judgement import Judged
+from headgate.lineage import FACETS
 from headgate.materials import MODEL_BILL, SOFTWARE_BILL, software_bill
 from headgate.metrics import BINARY, RESOURCES
 from headgate.plain_summary import plain_summary
@@ -80,9 +83,9 @@ BOOK, BARE = take(Book(FULL), "tiny-1", until="evaluated"), take(Book(), "tiny-1
 FILES, PLAIN = files_of(BOOK, "tiny-1"), files_of(BARE, "tiny-1")
 RELEASE, JUDGED = BOOK.release("tiny-1"), judged_of(BOOK, "tiny-1")
 DOCUMENTS = (
-    "VERIFY.md", "card.md", "crosswalk.json", "crosswalk.md", "datasheet.md", "impact-assessment.md",
-    "incident-plan.json", "lineage.svg", "mlbom.cdx.json", "monitoring-plan.json", "summary.md", "verdicts.svg",
-    "weakest-slices.json",
+    "VERIFY.md", "card.md", "crosswalk.json", "crosswalk.md", "datasheet.md", "gate-calibration.md",
+    "impact-assessment.md", "incident-plan.json", "lineage.svg", "mlbom.cdx.json", "monitoring-plan.json",
+    "summary.md", "verdicts.svg", "weakest-slices.json",
 )  # fmt: skip
 
 
@@ -105,6 +108,45 @@ def test_a_doctored_document_is_found_by_its_name(name: str) -> None:
     found = verify(doctored).anomalies
     assert [a.name for a in found] == ["bad_document"]
     assert found[0].got.startswith(f"{name} with sha256:")
+
+
+def test_the_pages_calibration_is_the_one_of_the_numbers_beside_it() -> None:
+    files = package(take(Book(FULL), "tiny-1"), people=())
+    known = Known.from_bytes(files[NUMBERS])
+    assert known.best is not None
+    rosy = known.model_copy(update={"others": 0, "unsound": 0})
+    (found,) = verify(repacked(files, **{"gate-calibration__json": rosy.to_bytes()})).anomalies
+    assert found.got.startswith("gate-calibration.md with sha256:")
+    other = known.model_copy(update={"best": known.best.model_copy(update={"policy": digest_of(b"another")})})
+    again = known_page(other).encode()
+    changed = repacked(files, **{"gate-calibration__json": other.to_bytes(), "gate-calibration__md": again})
+    (found,) = verify(changed).anomalies
+    assert (found.name, "one of the policy" in found.got) == ("bad_document", True)
+    for odd in (b"", b"{}", known.to_bytes() + b" ", known.best.to_bytes()):
+        assert [a.name for a in verify(repacked(files, **{"gate-calibration__json": odd})).anomalies] == [
+            "bad_document"
+        ]
+    del files[NUMBERS]
+    assert [a.name for a in verify(repacked(files)).anomalies] == ["bad_document"]
+
+
+def test_a_page_that_says_nothing_was_measured_needs_numbers_that_say_so_too() -> None:
+    files, none = package(take(Book(FULL), "tiny-1"), people=()), Known(best=None, unreadable=("it is <b>gone</b>",))
+    told = known_page(none).encode()
+    assert b"Not measured" in told
+    assert b"<b>" not in told
+    both = {"gate-calibration__json": none.to_bytes(), "gate-calibration__md": told}
+    assert verify(repacked(files, **both)).anomalies == []
+    alone = verify(repacked(files, **{"gate-calibration__md": told})).anomalies
+    assert [a.name for a in alone] == ["bad_document"]
+
+
+def test_the_schema_is_the_one_that_the_facets_were_written_by() -> None:
+    files = package(take(Book(FULL), "tiny-1"), people=())
+    assert digest_of(files[FACETS]) == SCHEMA, "a change of the schema needs a new number in PRODUCER"
+    loose = files[FACETS].replace(b'"required"', b'"demanded"', 1)
+    (found,) = verify(repacked(files, **{FACETS.replace(".", "__"): loose})).anomalies
+    assert (found.name, found.got.startswith(f"{FACETS} with sha256:")) == ("bad_document", True)
 
 
 def manifest_with(files: dict[str, bytes], name: str, data: bytes) -> bytes:

@@ -25,13 +25,14 @@ FILES = files_of(BOOK, "tiny-1")
 def test_the_manifest_names_every_file_and_nothing_else():
     said = parse(manifest(FILES))
     assert said == {
-        "format": "headgate/package/v1",
+        "format": "headgate/package/v2",
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
     assert set(FILES) == {
         "VERIFY.md", "allowed_signers", "card.md", "checkpoint", "crosswalk.json", "crosswalk.md", "data-report.json",
         "datasheet.md",
-        "evaluation-suite.json", "gate-calibration.md", "gates.sigstore.json", "impact-assessment.md",
+        "evaluation-suite.json", "gate-calibration.json", "gate-calibration.md", "gates.sigstore.json",
+        "impact-assessment.md",
         "incident-plan.json", "ledger.jsonl", "lineage-facets.json", "lineage.ndjson", "lineage.svg", "mlbom.cdx.json",
         "model.sig", "monitoring-plan.json", "pipeline.pub", "policy.toml", "sbom.cdx.json", "serving.json",
         "summary.md", "summary.sigstore.json", "tally.json", "training-suite.json", "verdicts.json",

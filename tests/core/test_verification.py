@@ -17,7 +17,9 @@ from story_of import (
     KEYS,
     SIGNER,
     SIGNERS,
+    Book,
     approve,
+    evaluated,
     files_of,
     line,
     signed,
@@ -26,11 +28,13 @@ from story_of import (
     waiting,
     whole,
 )
+from test_likeness import nudged
 
 from headgate.approval import statement
 from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
-from headgate.dossier import crosswalks
+from headgate.dossier import WEAKEST, crosswalks
+from headgate.edition import FORMATS
 from headgate.errors import BadInput, HeadgateError
 from headgate.ledger import Ledger
 from headgate.package import HISTORY, MANIFEST, manifest, unlike
@@ -78,7 +82,7 @@ def test_a_sound_package_is_sound_and_says_what_was_checked():
         "entries": 6,
         "verdicts": 2,
         "attestations": 4,
-        "documents": 13,
+        "documents": 14,
         "approvals": 3,
     }
 
@@ -186,6 +190,32 @@ def test_a_verdict_that_was_turned_is_found_although_the_manifest_was_made_again
     again = repacked(files, verdicts__json=canonical(judged))
     assert "no_release" in names(again)
     assert not replay(again).same
+
+
+def judged_elsewhere(by: float):
+    """A package whose numbers were computed where every real one comes out a little otherwise."""
+    book = take(Book(), "tiny-1", until="registered")
+    record = evaluated(book, None)
+    told = nudged(json.loads(book.evidence[record.judged]), by)
+    book.say("tiny-1", record.model_copy(update={"judged": book.keep(told)}))
+    files = files_of(book, "tiny-1")
+    files |= {WEAKEST: canonical(nudged(json.loads(files[WEAKEST]), by))}
+    files |= crosswalks({name: digest_of(data) for name, data in files.items()})
+    return {**files, MANIFEST: manifest(files)}
+
+
+def test_verdicts_of_another_c_library_are_the_same_but_for_their_last_bits():
+    files = judged_elsewhere(3e-15)
+    assert files["verdicts.json"] != judged_elsewhere(0)["verdicts.json"]
+    assert verify(files).anomalies == []
+    assert (replay(files).same, replay(files).exact) == (True, False)
+    assert replay(judged_elsewhere(0)).exact
+
+
+def test_verdicts_that_differ_by_more_are_forged():
+    files = judged_elsewhere(1e-6)
+    assert names(files) == ["other_verdict", "bad_document"]
+    assert not replay(files).same
 
 
 def test_a_tally_that_was_swapped_is_not_what_the_ledger_says():
@@ -307,8 +337,19 @@ def test_golden_packages_verify_for_ever(path):
     assert replay(files).same
 
 
+def test_a_package_is_held_to_its_own_edition_and_to_no_other():
+    for path in GOLDEN:
+        files = unpack(path)
+        told = json.loads(files[MANIFEST])
+        other = next(name for name in FORMATS if name != told["format"])
+        assert names({**files, MANIFEST: canonical({**told, "format": other})})
+        for odd in ("headgate/package/v9", "", None):
+            assert names({**files, MANIFEST: canonical({**told, "format": odd})}) == ["bad_manifest"]
+
+
 def test_there_is_a_golden_package_of_every_format():
     kept = {path.stem for path in GOLDEN}
-    assert kept == {"package-v1"}
+    assert kept == {f"package-v{edition}" for edition in FORMATS.values()}
+    assert {verify(unpack(path)).edition for path in GOLDEN} == set(FORMATS.values())
     assert approve(waiting(), "tiny-1").release("tiny-1").stage == "approved"
     assert SIGNERS

@@ -123,6 +123,13 @@ def test_the_core_and_the_help_import_nothing_heavy() -> None:
     assert loaded & HEAVY == set(), "import them one by one to see which of them it is"
 
 
+def test_the_command_line_itself_imports_next_to_nothing() -> None:
+    # Every command pays for what the list of commands imports, and `--help` for nothing else.
+    code = "import sys, flows.cli; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(run.stdout.split()) & {"numpy", "scipy", "pydantic", "cryptography", "psutil", "rich"} == set()
+
+
 def test_dependencies_are_pinned_by_hashes_and_name_no_index() -> None:
     text = (ROOT / "requirements.txt").read_text()
     pins = re.findall(r"^([a-z0-9._-]+)==\S+.*\\$", text, re.MULTILINE | re.IGNORECASE)

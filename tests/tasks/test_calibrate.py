@@ -10,11 +10,11 @@ from model_folder import Toy
 from stage import Stage, run
 from terminal import Terminal
 
-from headgate.calibration import Calibration
+from headgate.calibration import CALIBRATED, NUMBERS, Calibration, Known
 from headgate.canonical import digest_of
 from headgate.errors import BadInput, Tampered
 from tasks.calibrate import calibrate
-from tasks.keep import NUMBERS, PAGE, keep, kept
+from tasks.keep import keep, kept
 from tasks.load import file_digest
 from tasks.read import read_policy
 from tasks.record import Desk
@@ -103,18 +103,18 @@ def packaged(stage: Stage) -> dict[str, bytes]:
 
 def test_a_package_says_that_nothing_was_measured(stage: Stage) -> None:
     files = packaged(stage)
-    assert b"Not measured for this policy on this evaluation table." in files[PAGE]
-    assert NUMBERS not in files
+    assert b"Not measured for this policy on this evaluation table." in files[CALIBRATED]
+    assert Known.from_bytes(files[NUMBERS]) == Known(best=None)
 
 
 def test_a_package_holds_the_calibration_of_its_policy_and_table(stage: Stage) -> None:
     found = measured(stage)
     files = packaged(stage)
-    assert Calibration.from_bytes(files[NUMBERS]) == found
-    assert b"# The gates' own calibration" in files[PAGE]
-    assert b"Not measured" not in files[PAGE]
+    assert Known.from_bytes(files[NUMBERS]) == Known(best=found)
+    assert b"# The gates' own calibration" in files[CALIBRATED]
+    assert b"Not measured" not in files[CALIBRATED]
     for digest in (found.policy, found.evaluation):
-        assert digest.encode() in files[PAGE]
+        assert digest.encode() in files[CALIBRATED]
 
 
 def test_the_calibration_of_another_table_or_policy_is_none(stage: Stage) -> None:
@@ -139,7 +139,9 @@ def test_the_longest_calibration_is_shown_then_the_worse_one_and_the_others_are_
         keep(stage.desk, each)
     assert (short.sound, rosy.sound) == (False, True)
     assert kept(stage.desk, short.policy, short.evaluation).best == long
-    assert b"2 more of this policy and table, 1 unsound" in packaged(stage)[PAGE]
+    files = packaged(stage)
+    assert Known.from_bytes(files[NUMBERS]) == Known(best=long, others=2, unsound=1)
+    assert b"2 more of this policy and table, 1 unsound" in files[CALIBRATED]
     assert max([short, rosy], key=lambda c: (c.runs, len(c.problems))) == short
 
 
@@ -150,6 +152,7 @@ def test_a_calibration_that_cannot_be_read_is_named_and_is_none(stage: Stage) ->
     path.chmod(0o600)
     path.write_bytes(b"{}")
     files = packaged(stage)
-    assert b"Not measured for this policy" in files[PAGE]
-    assert b"One could not be read" in files[PAGE]
-    assert NUMBERS not in files
+    assert b"Not measured for this policy" in files[CALIBRATED]
+    assert b"One could not be read" in files[CALIBRATED]
+    known = Known.from_bytes(files[NUMBERS])
+    assert (known.best, known.others, len(known.unreadable)) == (None, 0, 1)

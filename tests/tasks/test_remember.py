@@ -148,6 +148,15 @@ def test_an_audit_misses_what_was_cut_off(desk: Desk) -> None:
     assert audit_all(desk.home.root, ask_registry=False).keys() == {"toy"}
 
 
+def test_a_package_of_an_older_format_says_that_less_of_it_is_compared(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden"
+    for edition, told in ((1, True), (2, False)):
+        found = run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip")
+        assert (found.exit_code, "of which less is compared" in found.output) == (0, told), found.output
+        again = json.loads(run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip", "--json").output)
+        assert (again["edition"], again["sound"]) == (edition, True)
+
+
 def test_an_audit_sees_that_the_end_was_written_again_with_the_key(desk: Desk) -> None:
     remembered(desk)
     cut(desk, 3)
@@ -197,3 +206,38 @@ def test_an_outsider_is_told_that_an_entry_is_in_the_ledger(desk: Desk) -> None:
     assert (told["index"], told["size"], told["origin"]) == (2, 5, seen.origin)
     assert run(desk.home.root, "prove", "toy", "--entry", 5).exit_code == 2
     assert run(desk.home.root, "prove", "nobody", "--entry", 0).exit_code == 2
+
+
+def test_an_outsider_checks_what_came_by_post_with_the_public_key_alone(desk: Desk, tmp_path: Path) -> None:
+    def check(*command: object) -> Result:
+        return run(tmp_path / "nowhere", "check", *command, "--key", tmp_path / "pipeline.pub")
+
+    def sent(name: str, *command: object) -> Path:
+        (tmp_path / name).write_bytes(run(desk.home.root, *command).stdout_bytes)
+        return tmp_path / name
+
+    (tmp_path / "pipeline.pub").write_bytes(desk.signer.public_pem)
+    (tmp_path / "entry").write_bytes(desk.ledger().stored[2] + b"\n")
+    (tmp_path / "other").write_bytes(desk.ledger().stored[3])
+    kept, proved = sent("kept", "checkpoint", "toy"), sent("proof", "prove", "toy", "--entry", 2)
+    desk.write("toy-5", asked())
+    goes_on = sent("goes_on", "checkpoint", "toy", "--since", kept)
+
+    found = check(proved, "--entry", tmp_path / "entry")
+    assert (found.exit_code, "Entry 2 (requested of" in found.output) == (0, True), found.output
+    found = check(goes_on, "--since", kept)
+    assert (found.exit_code, "continues what was kept, its first 5 entries: 6 entries" in found.output) == (0, True)
+    assert check(kept).exit_code == 0
+    told = json.loads(check(proved, "--entry", tmp_path / "entry", "--json").output)
+    assert (told["holds"], told["model"], told["size"], told["entry"]["seq"]) == (True, "toy", 5, 2)
+
+    found = check(proved, "--entry", tmp_path / "other")
+    assert (found.exit_code, "calls itself slot 3" in found.output) == (1, True), found.output
+    told = json.loads(check(proved, "--entry", tmp_path / "other", "--json").output)
+    assert (told["holds"], told["wrong"]["name"], told["entry"]) == (False, "bad_proof", None)
+    (tmp_path / "cut").write_bytes(kept.read_bytes()[:-9])
+    assert check(tmp_path / "cut").exit_code == 1
+    for odd in (check(proved), check(goes_on, "--entry", tmp_path / "entry"), check(tmp_path / "entry"), check("none")):
+        assert odd.exit_code == 2, odd.output
+    assert run(tmp_path, "check", kept, "--key", kept).exit_code == 2
+    assert not (tmp_path / "nowhere").exists(), "nothing is read from a home, or written to one"
