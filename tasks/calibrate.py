@@ -21,7 +21,6 @@ from headgate.rehearsal import rehearse
 from headgate.release import Release
 from headgate.serving import ServingProfile
 from headgate.state import State
-from tasks.connect import client
 from tasks.keep import keep
 from tasks.load import check_table, fetch, file_digest, open_model, proof_of, read_table
 from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns, taught
@@ -133,8 +132,7 @@ def _newest(state: State) -> Release | None:
 def _released(desk: Desk, release: Release, role: str) -> _Made:
     registered, served = release.step(Registered), release.step(Evaluated).serving
     how = desk.policy(release).train
-    client(desk.home)
-    folder, proof = fetch(registered.source), proof_of(desk, registered)
+    folder, proof = fetch(desk.home, registered.source), proof_of(desk, registered)
     model = open_model(folder, proof, trusted=how.trusted_types, unsafe_pickle=how.unsafe_pickle)
     return _Made(
         told=f"{role}, version {registered.version} of {release.id}",

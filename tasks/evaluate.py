@@ -88,7 +88,7 @@ def _start_probe(desk: Desk, release: Release, policy: Policy) -> subprocess.Pop
     registered = release.step(Registered)
     proof = proof_of(desk, registered)
     request = {
-        "folder": str(fetch(registered.source)),
+        "folder": str(fetch(desk.home, registered.source)),
         "files": proof.files,
         "signature": proof.signature.decode(),
         "key": proof.key.decode(),

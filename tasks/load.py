@@ -16,6 +16,7 @@ from headgate.home import Home
 from headgate.model_signature import SIGNATURE, UNSIGNED, signed_files
 from headgate.records import Registered, Table
 from headgate.signing import Verifier
+from tasks.connect import client
 from tasks.record import Desk
 
 if TYPE_CHECKING:
@@ -142,14 +143,15 @@ def files_of(folder: Path) -> dict[str, Digest]:
     return {p.relative_to(folder).as_posix(): file_digest(p) for p in paths}
 
 
-def fetch(source: str) -> Path:
+def fetch(home: Home, source: str) -> Path:
     """The folder of a registered version's files as MLflow serves them; not verified yet.
 
     Raises:
-        Unavailable: MLflow does not have them.
+        Unavailable: MLflow does not have them, or does not answer.
     """
     import mlflow
 
+    client(home)  # a process that goes on after another one may not have asked MLflow for anything yet
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
     except Exception as error:

@@ -102,7 +102,7 @@ def look(desk: Desk, registry: MlflowClient, state: State, version: int | None) 
     if not _exists(registry, desk.model, registered.version):
         return Target(exists=False)
     try:
-        return Target(changed=changed_files(fetch(registered.source), proof_of(desk, registered)))
+        return Target(changed=changed_files(fetch(desk.home, registered.source), proof_of(desk, registered)))
     except HeadgateError as error:
         return Target(changed=(f"they could not be read ({error.got})",))
 

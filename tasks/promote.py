@@ -123,7 +123,7 @@ def _refusals(
     registered = release.step(Registered)
     seen = Seen(
         live=alias_version(registry, case.model, policy.alias),
-        changed=changed_files(fetch(registered.source), proof_of(desk, registered)),
+        changed=changed_files(fetch(desk.home, registered.source), proof_of(desk, registered)),
     )
     waivers = _waivers(desk, case, policy, ledger, release)
     return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release), waivers)

@@ -47,7 +47,7 @@ def register(case: Case) -> None:
 
 
 def _record(desk: Desk, registry: MlflowClient, made: Any) -> Registered:
-    files = _files(made)
+    files = _files(desk, made)
     signature = sign_model(desk.signer, f"{desk.model}/{made.version}", files)
     # Beside the model, for whoever has it from MLflow; what counts is the evidence that the ledger names.
     registry.log_text(made.run_id, signature.decode(), SIGNATURE)
@@ -75,8 +75,8 @@ def _claim(release: str, run: str, files: str) -> bytes:
     return canonical({"schema": "headgate/registered/v1", "release": release, "run": run, "files": files})
 
 
-def _files(made: Any) -> dict[str, Digest]:
-    files, expected = files_of(fetch(made.source)), made.tags[_FILES]
+def _files(desk: Desk, made: Any) -> dict[str, Digest]:
+    files, expected = files_of(fetch(desk.home, made.source)), made.tags[_FILES]
     if digest_of(canonical(files)) == expected:
         return files
     raise Tampered(
@@ -107,7 +107,7 @@ def _make(desk: Desk, registry: MlflowClient, case: Case, release: Release) -> A
 
 
 def _version_tags(desk: Desk, release: Release, run: str, source: str) -> dict[str, str]:
-    files = digest_of(canonical(files_of(fetch(source))))
+    files = digest_of(canonical(files_of(fetch(desk.home, source))))
     seal = desk.signer.sign(_claim(release.id, run, files))
     return {"headgate.release": release.id, "headgate.stage": "candidate", _FILES: files, _SEAL: seal}
 

@@ -25,7 +25,6 @@ from headgate.records import Registered, Table
 from headgate.scheme import Scheme
 from headgate.slices import ALL, MAX_GROUPS, as_tuple, groups_of
 from headgate.tally import Tally, count, merge
-from tasks.connect import client
 from tasks.load import fetch, open_model, proof_of, verified_once
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
 from tasks.record import Desk
@@ -97,7 +96,6 @@ def counted(scoring: Scoring, first: int, last: int) -> Tally:
         Tampered, BadInput: as `tallied`.
     """
     path, scheme = _snapshot(scoring), Scheme.of(scoring.policy, len(scoring.models))
-    client(Home(scoring.home))  # a process that only counts does not know yet where MLflow is
     models = [opened(_desk(scoring), made.registered, scoring.policy) for made in scoring.models]
     with steady():
         batches = batches_of(path, scoring.types, _columns(scoring), first, last)
@@ -108,7 +106,7 @@ def opened(desk: Desk, registered: Registered, policy: Policy) -> Any:
     """The fitted estimator of a registered version, verified: see `tasks.load.open_model`."""
     train, proof = policy.train, proof_of(desk, registered)
     with _one_at_a_time:
-        folder = fetch(registered.source)
+        folder = fetch(desk.home, registered.source)
         return open_model(folder, proof, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
 
 

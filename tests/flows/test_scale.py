@@ -11,6 +11,7 @@ from model_folder import REQUESTER, Toy, rows
 from prefect import flow
 
 from headgate.errors import HeadgateError, Tampered
+from headgate.home import Home
 from headgate.records import Evaluated, Registered, Snapshot, Trained
 from tasks import tally
 from tasks.load import fetch
@@ -92,7 +93,7 @@ def test_threads_and_a_cluster_count_to_the_same_bytes(
     assert counted(work) == paired
 
     monkeypatch.setattr(tally, "PART", BATCH)
-    (fetch(work.models[1].registered.source) / "model.skops").write_bytes(b"another")
+    (fetch(Home(work.home), work.models[1].registered.source) / "model.skops").write_bytes(b"another")
     for address in ("", cluster.scheduler_address):
         monkeypatch.setenv("HEADGATE_DASK", address)
         with pytest.raises(Tampered, match="model files"):

@@ -47,7 +47,7 @@ def probing(stage: Stage, case: Case) -> str:
     release, made = stage.desk.release(case.release), registered(stage, case)
     proof = proof_of(stage.desk, made)
     request = probe.Request(
-        folder=fetch(made.source),
+        folder=fetch(stage.desk.home, made.source),
         files=proof.files,
         signature=proof.signature.decode(),
         key=proof.key.decode(),
@@ -84,7 +84,7 @@ def test_one_byte_shuts_it(stage: Stage, door: Door) -> None:
         run("evaluate", case := stage.open("register", training=str(stage.toy.training)))
     else:
         case = stage.ready
-    path = fetch(registered(stage, case).source) / "model.skops"
+    path = fetch(stage.desk.home, registered(stage, case).source) / "model.skops"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from headgate.errors import BadInput, Tampered, Unavailable
+from headgate.home import Home
 from headgate.model_signature import sign_model
 from headgate.signing import Signer, new_key
 from tasks import load
@@ -181,4 +182,4 @@ def test_what_is_no_skops_file_is_refused(data: bytes) -> None:
 
 def test_files_that_mlflow_does_not_have_are_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="nowhere"):
-        fetch(str(tmp_path / "nowhere"))
+        fetch(Home(tmp_path), str(tmp_path / "nowhere"))

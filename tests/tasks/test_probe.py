@@ -28,7 +28,7 @@ def question(stage: Stage, **changes: Any) -> bytes:
     registered = release.step(Registered)
     proof = proof_of(stage.desk, registered)
     asked = {
-        "folder": str(fetch(registered.source)),
+        "folder": str(fetch(stage.desk.home, registered.source)),
         "files": proof.files,
         "signature": proof.signature.decode(),
         "key": proof.key.decode(),
@@ -59,7 +59,7 @@ def test_a_probe_measures_every_request_and_its_own_memory(stage: Stage) -> None
     release = stage.desk.release("toy-1")
     assert profile.batch_rows == min(1000, release.step(Snapshot).evaluation.rows)
     assert len(profile.batches_us) in (5, 15)
-    folder, files = fetch(release.step(Registered).source), release.step(Registered).files
+    folder, files = fetch(stage.desk.home, release.step(Registered).source), release.step(Registered).files
     assert len(files) > 2
     assert profile.model_bytes == sum((folder / name).stat().st_size for name in files)
     for metric in RESOURCES:
@@ -77,7 +77,7 @@ def test_a_probe_that_is_never_asked_ends_in_silence() -> None:
 
 def test_a_probe_does_not_measure_a_model_that_was_changed(stage: Stage) -> None:
     registered = stage.desk.release("toy-1").step(Registered)
-    path = fetch(registered.source) / "MLmodel"
+    path = fetch(stage.desk.home, registered.source) / "MLmodel"
     path.write_text(path.read_text() + "\n")
     probe = subprocess.Popen(PROBE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, told = probe.communicate(question(stage), timeout=120)

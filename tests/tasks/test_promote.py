@@ -35,7 +35,7 @@ def anomalies(stage: Stage) -> list[str]:
 
 
 def model_file(stage: Stage, case: Case) -> Path:
-    return fetch(stage.desk.release(case.release).step(Registered).source) / "model.skops"
+    return fetch(stage.desk.home, stage.desk.release(case.release).step(Registered).source) / "model.skops"
 
 
 def third_version(stage: Stage) -> str:

@@ -73,7 +73,7 @@ def test_the_model_has_a_signature_an_example_and_a_format_that_runs_no_code(sta
     assert info.flavors["sklearn"]["serialization_format"] == "skops"
     assert "model.skops" in made.files
     assert not [name for name in made.files if name.endswith((".pkl", ".py"))]
-    assert "scikit-learn==" in (fetch(made.source) / "requirements.txt").read_text()
+    assert "scikit-learn==" in (fetch(stage.desk.home, made.source) / "requirements.txt").read_text()
 
 
 def test_the_registered_model_is_the_trained_one(stage: Stage) -> None:
@@ -81,9 +81,9 @@ def test_the_registered_model_is_the_trained_one(stage: Stage) -> None:
     kept = stage.desk.release(stage.live.release).step(Trained)
     made = record(stage, stage.live)
     ours = load_skops(stage.desk.evidence.get(kept.estimator), ()).predict_proba(frame)
-    theirs = open_model(fetch(made.source), proof_of(stage.desk, made), trusted=(), unsafe_pickle=False).predict_proba(
-        frame
-    )
+    theirs = open_model(
+        fetch(stage.desk.home, made.source), proof_of(stage.desk, made), trusted=(), unsafe_pickle=False
+    ).predict_proba(frame)
     assert (ours == theirs).all()
     assert (mlflow.pyfunc.load_model("models:/toy/1").predict(frame) == ours).all(), "probabilities, not classes"
 
@@ -142,7 +142,7 @@ def test_killed_at_any_point_there_is_one_version_in_the_end(
     assert versions(stage) == [1, 2, 3]
     made = record(stage, case)
     assert made.version == 3
-    assert changed_files(fetch(made.source), proof_of(stage.desk, made)) == ()
+    assert changed_files(fetch(stage.desk.home, made.source), proof_of(stage.desk, made)) == ()
     assert stage.registry.get_run(made.run).info.status == "FINISHED"
     assert stage.kinds(case).count("registered") == 1
 
@@ -176,7 +176,10 @@ def test_files_that_were_changed_before_the_record_are_not_registered(
 ) -> None:
     case = killed_before_the_record(stage, monkeypatch)
     left = stage.registry.get_model_version("toy", "3")
-    shutil.copyfile(fetch(record(stage, stage.live).source) / "model.skops", fetch(left.source) / "model.skops")
+    shutil.copyfile(
+        fetch(stage.desk.home, record(stage, stage.live).source) / "model.skops",
+        fetch(stage.desk.home, left.source) / "model.skops",
+    )
     with pytest.raises(Tampered, match="version 3 of toy"):
         run("register", case)
     assert stage.kinds(case)[-1] == "trained"
@@ -237,7 +240,7 @@ def test_a_pickle_is_registered_where_the_policy_says_so_and_opens_only_then(pic
     case = trained(pickling)
     run("register", case)
     made = record(pickling, case)
-    folder, proof = fetch(made.source), proof_of(pickling.desk, made)
+    folder, proof = fetch(pickling.desk.home, made.source), proof_of(pickling.desk, made)
     assert "model.pkl" in made.files
     assert "cloudpickle==" in (folder / "requirements.txt").read_text()
     with pytest.raises(BadInput, match="a pickle"):
