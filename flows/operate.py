@@ -70,10 +70,12 @@ def rollback(site: Site, model: str, to: int | None, reason: str, who: str, as_j
     """
     from flows.overview import show_history
     from tasks.record import Desk
+    from tasks.report import refresh
     from tasks.rollback import roll_back
 
     home, name = site.home, known(site, model, model)
     roll_back(home, name, reason=reason, who=who, to=to)
+    refresh(home, name)
     show_history(Desk(home, name), as_json=as_json, newest=2)
 
 
@@ -110,11 +112,15 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     from tasks.guard import clear, look_after
     from tasks.place import models_of
     from tasks.record import Desk
+    from tasks.report import refresh
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: look_after(site.home, name) for name in names}
+    for name in names:
+        if done[name] or slot is not None:
+            refresh(site.home, name)
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)
     return HALTED if any(open_ones.values()) else 0

@@ -12,6 +12,7 @@ from tasks.guard import guard as look_after
 from tasks.notify import notify
 from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
+from tasks.report import refresh
 
 
 @flow(name="guard", persist_result=False)
@@ -33,8 +34,10 @@ def guard(home: str = ".headgate") -> State[None]:
 
 def _patrol(home: Path, model: str) -> str | None:
     try:
-        look_after(str(home), model)
+        done = look_after(str(home), model)
         notify(home, model)
+        if done:
+            refresh(home, model)
     except HeadgateError as error:
         return str(error)
     return None

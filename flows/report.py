@@ -36,9 +36,8 @@ def report(site: Site, model: str | None, out: Path | None, as_json: bool) -> in
     headgate report                          all models, and reports/index.html with a line for each
 
     The page names the ledger's size and root and the time it was made: `headgate audit` makes what lies in reports/
-    again from that, and finds each that differs by a byte. A release, a promotion and a rollback in Prefect write it
-    again when they end; what is recorded otherwise (an answer, a waiver, an incident) is in it after the next of those,
-    or after this command.
+    again from that, and finds each that differs by a byte. What releases, promotes, rolls back, waives or guards writes
+    the page of its model again when it ends. Days that have passed since, and reports/index.html, need this command.
     """
     if model is None:
         return _all(site, out, as_json=as_json)

@@ -67,7 +67,7 @@ def refresh(home: Path, model: str) -> None:
     try:
         report(home, model)
     except Exception as error:  # derived, and no reason to fail what was decided
-        logging.getLogger("prefect.flow_runs").warning("report of %s not written: %s", model, error)
+        logging.getLogger(__name__).warning("the report of %s not written: %s", model, error)
 
 
 def _line(model: str, found: Written | HeadgateError) -> Line:
