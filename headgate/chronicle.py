@@ -8,8 +8,8 @@ from datetime import UTC, date
 
 from headgate.entry import Entry, moment
 from headgate.ledger import Ledger
-from headgate.record import Record
 from headgate.records import (
+    KINDS,
     Halted,
     Packaged,
     PromotionStarted,
@@ -27,8 +27,10 @@ from headgate.watch import Incident, IncidentClosed, Notified
 MOST = 200
 """Decisions, and answers of people, that a page tells; of older ones it says how many there are."""
 
-_STEPS = (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified)
+_STEPS = frozenset(KINDS[kind] for kind in (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified))
 """What was done, and decides nothing by itself."""
+
+_TROUBLES = frozenset(KINDS[kind] for kind in (Incident, IncidentClosed))
 
 
 @dataclass(frozen=True)
@@ -89,26 +91,28 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Chronicle:
-    """All of it. Of decisions and replies the newest `MOST`; `older` says how many decisions are not told."""
+    """All of it. Of decisions and replies the newest `MOST`; how many are older is told with them."""
 
     decisions: tuple[Decision, ...]
-    older: int
+    older_decisions: int
     replies: tuple[Reply, ...]
+    older_replies: int
     waivers: tuple[Excuse, ...]
     incidents: tuple[Trouble, ...]
 
 
 def chronicle(ledger: Ledger, state: State, made: str) -> Chronicle:
     """What happened to a model until the time of a report."""
-    told = [(entry, record_of(entry.kind, dict(entry.body))) for entry in ledger.entries]
-    decisions = [_decision(*each) for each in told[::-1] if not isinstance(each[1], _STEPS)]
+    decisions = [entry for entry in ledger.entries if entry.kind not in _STEPS][::-1]
+    troubles = [entry for entry in ledger.entries if entry.kind in _TROUBLES]
     replies = [_reply(r, a) for r in [*state.releases.values()][::-1] for a in r.answers[::-1]]
     return Chronicle(
-        decisions=tuple(decisions[:MOST]),
-        older=max(0, len(decisions) - MOST),
+        decisions=tuple(map(_decision, decisions[:MOST])),
+        older_decisions=max(0, len(decisions) - MOST),
         replies=tuple(replies[:MOST]),
+        older_replies=max(0, len(replies) - MOST),
         waivers=tuple(_excuse(state, waiver, made) for waiver in [*state.waivers.values()][::-1]),
-        incidents=tuple(_troubles(told)[::-1]),
+        incidents=tuple(_troubles(troubles)[::-1]),
     )
 
 
@@ -122,7 +126,8 @@ def version_of(number: int | None) -> str:
     return "no version" if number is None else f"version {number}"
 
 
-def _decision(entry: Entry, record: Record) -> Decision:
+def _decision(entry: Entry) -> Decision:
+    record = record_of(entry.kind, dict(entry.body))
     halted = record if isinstance(record, Halted) else None
     return Decision(entry.seq, entry.time, entry.kind, entry.release, entry.actor, sentence(record), halted)
 
@@ -153,9 +158,10 @@ def _excuse(state: State, waiver: Waiver, made: str) -> Excuse:
     )
 
 
-def _troubles(told: Iterable[tuple[Entry, Record]]) -> list[Trouble]:
+def _troubles(entries: Iterable[Entry]) -> list[Trouble]:
     found: dict[int, Trouble] = {}
-    for entry, record in told:
+    for entry in entries:
+        record = record_of(entry.kind, dict(entry.body))
         if isinstance(record, Incident):
             known = (record.alias, record.recorded, record.shown, record.response, record.why)
             found[entry.seq] = Trouble(entry.seq, *known, since=entry.time)

@@ -12,7 +12,7 @@ from headgate.plain_summary import spoken
 from headgate.signs import chip
 from headgate.slices import ALL
 from headgate.strip import legend, number, strip, worst_by_gate
-from headgate.subject import Subject
+from headgate.subject import Group, Subject
 from headgate.verdict import Verdict
 
 
@@ -44,6 +44,8 @@ def worth(each: Subject) -> Iterator[str]:
 def _shares(each: Subject) -> Iterator[str]:
     if ALL in each.right:
         yield f"Of 100 cases it is right in about {each.right[ALL]}. {each.mistakes}"
+    elif each.groups:
+        yield "How often it is right cannot be said in one number; the figures stand below."
     groups = {label: n for label, n in each.right.items() if label != ALL}
     if groups:
         low, high = min(groups, key=groups.__getitem__), max(groups, key=groups.__getitem__)
@@ -137,14 +139,15 @@ def _groups(each: Subject) -> Iterator[Markup]:
         return
     metrics = list(dict.fromkeys(metric for group in each.groups for metric in group.figures))
     names = [metric.replace("_", " ") for metric in metrics]
-    rows = [_group_row(each, g.name, g.rows, [g.figures.get(m, "not measured") for m in metrics]) for g in each.groups]
+    shares = ["right, of 100"] if each.right else []
+    rows = [_group_row(each, g, [g.figures.get(metric, "not measured") for metric in metrics]) for g in each.groups]
     caption = "Value and one-sided bounds of each group, not corrected for their number"
-    yield table(caption, ("group", "rows", "right, of 100", *names), rows, kind="wide")
+    yield table(caption, ("group", "rows", *shares, *names), rows, kind="wide")
 
 
-def _group_row(each: Subject, name: str, rows: str, figures: list[str]) -> tuple[object, ...]:
-    shown = "all rows" if name == ALL else spoken(name)
-    return (shown, rows, each.right.get(name, "not told"), *figures)
+def _group_row(each: Subject, group: Group, figures: list[str]) -> tuple[object, ...]:
+    shown = "all rows" if group.name == ALL else spoken(group.name)
+    return (shown, group.rows, *([each.right.get(group.name, "not told")] if each.right else []), *figures)
 
 
 def lineage(each: Subject) -> Markup:

@@ -58,10 +58,28 @@ def misreported(walk: Walk, state: State | None, ledger: Ledger, report: Reporte
             walk, f"made from the ledger {told.get('headgate.ledger')!r}", "a ledger that this one goes on from"
         )
         return
-    wrong = [*_addresses(told, report.declared), *_times(told.get("headgate.made", ""), ledger, size)]
+    wrong = [*_addresses(told, report.declared), *untimely(told.get("headgate.made", ""), ledger, size)]
     yield from (_other(walk, got, expected) for got, expected in wrong)
     if not wrong:
         yield from _compared(walk, state, ledger.at(size), report.data, told)
+
+
+def untimely(made: str, ledger: Ledger, size: int) -> Iterator[tuple[str, str]]:
+    """Why a page that was made from so many entries cannot have been made then: what it says, and what is expected."""
+    try:
+        at, last = moment(made), moment(ledger.entries[size - 1].time)
+        later = moment(ledger.entries[size].time) if size < ledger.size else None
+        early, late = at < last, later is not None and at > later + SLACK
+    except (ValueError, TypeError):  # no time, or one without a zone
+        yield f"made at {made[:100]!r}", "a time as the ledger spells it"
+        return
+    if early:
+        yield (
+            f"made at {made} from {size} entries",
+            f"not before {ledger.entries[size - 1].time}, when the last was made",
+        )
+    if late:
+        yield f"made at {made} from {size} entries", f"what was recorded in slot {size} at {ledger.entries[size].time}"
 
 
 def _compared(walk: Walk, state: State, ledger: Ledger, data: bytes, told: dict[str, str]) -> Iterator[Anomaly]:
@@ -81,23 +99,6 @@ def _addresses(told: dict[str, str], declared: Collection[str]) -> Iterator[tupl
         yield f"MLflow at {mlflow[:200]!r}", known
     if packages not in (None, PACKAGES):
         yield f"packages at {packages[:200]!r}", PACKAGES
-
-
-def _times(made: str, ledger: Ledger, size: int) -> Iterator[tuple[str, str]]:
-    try:
-        at, last = moment(made), moment(ledger.entries[size - 1].time)
-        later = moment(ledger.entries[size].time) if size < ledger.size else None
-        early, late = at < last, later is not None and at > later + SLACK
-    except (ValueError, TypeError):  # no time, or one without a zone
-        yield f"made at {made[:100]!r}", "a time as the ledger spells it"
-        return
-    if early:
-        yield (
-            f"made at {made} from {size} entries",
-            f"not before {ledger.entries[size - 1].time}, when the last was made",
-        )
-    if late:
-        yield f"made at {made} from {size} entries", f"what was recorded in slot {size} at {ledger.entries[size].time}"
 
 
 def _other(walk: Walk, got: str, expected: str) -> Anomaly:

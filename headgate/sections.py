@@ -124,9 +124,11 @@ def decision_section(told: Facts) -> Iterator[Markup]:
         return
     yield element("p", "Newest first; # is the slot of the entry in the ledger.", class_="note")
     yield element("ol", Markup("\n"), joined(map(_decided, happened.decisions), "\n"), class_="time", reversed=True)
-    if happened.older:
+    if happened.older_decisions:
         more = element("code", f"headgate status {told.model}")
-        yield element("p", f"{happened.older} older decisions are in the ledger; ", more, " lists the releases.")
+        yield element(
+            "p", f"{happened.older_decisions} older decisions are in the ledger; ", more, " lists the releases."
+        )
 
 
 def _decided(each: Decision) -> Markup:
@@ -166,6 +168,8 @@ def reply_section(told: Facts) -> Iterator[Markup]:
         for r in told.happened.replies
     ]
     yield table("Answers of people, newest first", header, rows)
+    if told.happened.older_replies:
+        yield element("p", f"{told.happened.older_replies} older answers are in the ledger.")
 
 
 def waiver_section(told: Facts) -> Iterator[Markup]:
@@ -198,6 +202,10 @@ def summary_section(told: Facts, found: Sequence[Risk]) -> Iterator[Markup]:
     for each in told.subjects:
         yield element("p", element("b", named(each), ": "), " ".join(worth(each)))
     urgent, soon = (sum(r.urgency == word for r in found) for word in ("now", "soon"))
-    said = {"somebody must act on": urgent, "run out soon": soon, "are to be known": len(found) - urgent - soon}
-    many = ", ".join(f"{n} point(s) {what}" for what, n in said.items() if n) or "no point was found"
+    said = {
+        "that somebody must act on": urgent,
+        "for which time runs out": soon,
+        "to know of": len(found) - urgent - soon,
+    }
+    many = ", ".join(f"{n} {what}" for what, n in said.items() if n) or "nothing that this page looks for"
     yield element("p", f"What is at risk: {many}. The section below has each.")

@@ -49,7 +49,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-
 caption { text-align: left; padding: .6rem .9rem; color: var(--soft); font-size: .86rem; border-bottom: 1px solid
   var(--line); background: var(--field); }
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem; border-top: 1px solid var(--line); }
-td { overflow-wrap: break-word; }
+td { overflow-wrap: break-word; } td p { margin: 0 0 .3rem; }
 thead th { color: var(--soft); font-size: .8rem; font-weight: 600; border-top: 0; white-space: nowrap; }
 tbody th { font-weight: 600; }
 .wide td, .wide tbody th { white-space: nowrap; }

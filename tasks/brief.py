@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headgate.address import bare
 from headgate.approval import moment
 from headgate.brief import brief, signing
 from headgate.judgement import Judged
@@ -69,6 +70,6 @@ def browsable(desk: Desk) -> str | None:
     """Where MLflow's pages are, as they are browsed; None if no server is known."""
     place = tracking_uri(desk.home)
     if place.startswith("http"):
-        return place.rstrip("/")
+        return bare(place)  # a password in it is for this process alone
     server = running(desk.home, "mlflow")
     return None if server is None else server.url

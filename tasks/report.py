@@ -13,6 +13,7 @@ from headgate.address import Places, bare, is_form, is_known
 from headgate.entry import moment
 from headgate.errors import HeadgateError, Unavailable
 from headgate.facts import Facts, facts
+from headgate.home import Home
 from headgate.ledger import Ledger
 from headgate.overview import INDEX, Line, broken, line, overview
 from headgate.report import page
@@ -55,10 +56,8 @@ def report_all(home: Path, models: Iterable[str]) -> tuple[Path, dict[str, Writt
             made[model] = report(home, model)
         except HeadgateError as error:
             made[model] = error
-    lines = [_line(model, found) for model, found in made.items()]
-    latest = max((found.facts.made for found in made.values() if isinstance(found, Written)), key=moment, default=now())
-    path = home / "reports" / INDEX
-    _write(path, overview(lines, latest))
+    path = Home(home).reports / INDEX
+    _write(path, overview([_line(model, found) for model, found in made.items()]))
     return path, made
 
 

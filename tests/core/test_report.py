@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from story_of import (
     CAT,
     MODEL,
     POLICY,
+    SERVING,
     VERIFIER,
     Book,
     answered,
@@ -27,17 +31,22 @@ from story_of import (
     waiting,
     whole,
 )
+from tallies import binary
 from test_dossier import STATED
 from test_sideline import BACK, closed, found, rolled_back, say, withdrawal
 from waivers_of import approved_book, revoke
 
+from headgate import chronicle
 from headgate.address import Places, bare, filled, is_form, is_known
 from headgate.audit import audit
 from headgate.canonical import digest_of
 from headgate.errors import Tampered
 from headgate.facts import Facts, facts
+from headgate.judge import judge
 from headgate.markup import Markup, element, table, text
 from headgate.overview import broken, line, misindexed, overview
+from headgate.policy_file import parse
+from headgate.portrait import portrait, worth
 from headgate.records import Evaluated, Requested
 from headgate.report import again, claims, facts_of, page
 from headgate.reported import Reported, misreported, told_from
@@ -404,6 +413,38 @@ def test_what_people_write_stays_text() -> None:
     assert wrong(book, data) == []
 
 
+def test_groups_and_figures_of_any_name_stay_text() -> None:
+    chance = np.random.default_rng(1)
+    scores = chance.random(400)
+    labels = (chance.random(400) < scores).astype(int)
+    tally = binary(labels, scores, {"sex": chance.choice(["<script>1</script>", "</svg>&"], 400)})
+    book = take(Book(), "tiny-1", until="registered")
+    judged = judge(parse(POLICY, "x"), tally, SERVING, has_champion=False)
+    kept = {"judged": book.keep(judged.model_dump(mode="json")), "tally": book.put(tally.to_bytes())}
+    serving = book.put(SERVING.to_bytes())
+    book.say("tiny-1", Evaluated(verdict=judged.verdict, serving=serving, champion=None, **kept))
+    page_ = read(shown(book))
+    assert not page_.all("script", "svg")
+    assert "sex: <script>1</script>" in page_.said
+    for image in page_.all("img"):
+        svg = base64.b64decode(str(image["src"]).partition("base64,")[2])
+        assert b"<script" not in svg
+
+
+def test_what_is_left_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chronicle, "MOST", 5)
+    said = read(shown(whole())).said
+    assert "20 older decisions are in the ledger" in said
+    assert "2 older answers are in the ledger" in said
+
+
+def test_a_number_that_makes_no_sense_is_not_told() -> None:
+    each = replace(told(whole()).subjects[0], right={}, mistakes="")
+    said = read(f"<html>{''.join(map(str, portrait(each)))}</html>".encode()).said
+    assert "right, of 100" not in said
+    assert "cannot be said in one number" in " ".join(worth(each))
+
+
 @given(st.text(), st.text())
 @settings(max_examples=100, deadline=None)
 def test_whatever_is_said_comes_back_as_text(one: str, other: str) -> None:
@@ -427,18 +468,23 @@ def test_whatever_is_said_comes_back_as_text(one: str, other: str) -> None:
 
 def test_the_overview_has_a_line_for_each_model_and_is_made_again() -> None:
     book = open_incident()
-    data = overview([line(told(book)), broken("lost")], time_at(50))
+    data = overview([line(told(book)), broken("lost")])
     ledgers, get = {MODEL: book.ledger}, book.evidence.__getitem__
     said = read(data).said
     assert "An incident is open" in said
     assert "Its records cannot be read" in said
     assert {a["href"] for a in read(data).all("a")} == {"tiny.html", "lost.html"}
-    made = overview([line(facts(book.ledger, book.state, get, time_at(50)))], time_at(50))
-    assert list(misindexed(made, ledgers, get)) == []
-    found(book_with := whole())
-    assert "Nothing was released yet" in read(overview([], time_at(0))).said
-    for bad in (made.replace(b"An incident is open", b"Nothing is open"), b"", made.replace(b"tiny ", b"tony ")):
-        (anomaly,) = misindexed(bad, ledgers, get)
-        assert anomaly.name == "other_report"
-    (anomaly,) = misindexed(made, {MODEL: book_with.ledger.at(3)}, get)
-    assert anomaly.name == "other_report"
+    assert list(misindexed(data, ledgers, get)) == []
+    assert "Nothing was released yet" in read(overview([])).said
+    assert list(misindexed(overview([]), {}, get)) == []
+    stale = overview([line(facts(book.ledger.at(40), whole().state, get, time_at(5 * DAY)))])
+    changed = {
+        "a word": data.replace(b"An incident is open", b"Nothing is open"),
+        "a model": data.replace(b'"tiny ', b'"tony '),
+        "no model": b"",
+        "half": data.replace(b' - -"', b' -"'),
+        "as if nothing had happened since": stale,
+    }
+    for name, bad in changed.items():
+        assert [a.name for a in misindexed(bad, ledgers, get)] == ["other_report"], name
+    assert [a.name for a in misindexed(data, {MODEL: book.ledger.at(3)}, get)] == ["other_report"]

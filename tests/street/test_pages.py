@@ -252,6 +252,11 @@ def test_an_operator_promotes_another_version_by_a_form_that_a_link_fills_in(
     found = page.get_by_role("link", name=f"Promote version {version} by hand, in Prefect")
     assert found.get_attribute("href") == server.link(run), "the same form, from MLflow's page and from the run's"
     page.screenshot(path=shots / "9-link.png")
+    report = toy.home / "reports" / "toy.html"
+    page.goto(report.as_uri())
+    linked = page.get_by_role("link", name=f"promote version {version}, in Prefect")
+    assert linked.get_attribute("href") == server.link(run), "and from the report, which the run has written"
+    page.goto(shown)
     link = str(found.get_attribute("href"))
     for role, ended in (("risk", "Refused"), ("product", "Promoted")):
         page.goto(link)
