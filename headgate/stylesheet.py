@@ -7,7 +7,7 @@ STYLE = """
   --paper: #fff; --ink: #1f2328; --soft: #57606a; --line: #d8dee4; --field: #f6f8fa; --link: #0b57b0;
   --good: #1a6b2f; --good-field: #e8f5eb; --warn: #8a5300; --warn-field: #fff4de;
   --bad: #b3261e; --bad-field: #fdecea; --none: #57606a; --none-field: #eef1f4; }
-@media (prefers-color-scheme: dark) { :root {
+@media screen and (prefers-color-scheme: dark) { :root {
   --paper: #14171c; --ink: #e6e8eb; --soft: #a2abb6; --line: #333a44; --field: #1c2128; --link: #7cb7ff;
   --good: #7fd492; --good-field: #16281b; --warn: #f0b860; --warn-field: #2c2313;
   --bad: #ff9d94; --bad-field: #331b1a; --none: #a2abb6; --none-field: #232932; } }
@@ -65,7 +65,7 @@ summary { cursor: pointer; color: var(--link); font-size: .95rem; }
 .picture { border: 1px solid var(--line); border-radius: 8px; overflow-x: auto; padding: .6rem; margin: .9rem 0;
   background: #fff; }
 .picture img { display: block; max-width: none; height: auto; }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   .picture { background: #121212; } .picture img { filter: invert(.93) hue-rotate(180deg); } }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .86rem; }
 .time { list-style: none; padding: 0; max-width: none; }
@@ -93,12 +93,18 @@ footer { padding-bottom: 3rem; color: var(--soft);
   .stack th, .stack td { border: 0; padding: .12rem 0; }
   .stack td:empty { display: none; } .stack td[data-label="what"]::before { content: none !important; }
   .stack td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); } }
+@page { margin: 14mm; }
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --link: #000; }
-  body { font-size: 10pt; } nav, summary { display: none; } header, main, footer { max-width: none; padding: 0; }
+  body { font-size: 10pt; } nav { display: none; }
+  summary { list-style: none; color: var(--ink); font-weight: 600; }
+  header, main, footer { max-width: none; padding: 0; }
   section { padding: 1.2rem 0; } h2, h3, h4, caption, thead { break-after: avoid; }
   tr, .time > li, .stand li, figure { break-inside: avoid; }
   .frame, .picture { overflow: visible; } .picture img { max-width: 100%; filter: none; }
-  .wide td, .wide tbody th { white-space: normal; }
+  table { font-size: 8pt; } .strip { font-size: 6.5pt; } h1 { font-size: 20pt; } h2 { font-size: 14pt; }
+  th, td { padding: .22rem .3rem; } caption { font-size: 8pt; } .chip, thead th { font-size: 7.2pt; }
+  thead th, td time, .wide td, .wide tbody th { white-space: normal; }
+  .wide tbody th { position: static; }
   details::details-content { content-visibility: visible; block-size: auto; } }
 """
