@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -112,15 +112,12 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     from tasks.guard import clear, look_after
     from tasks.place import models_of
     from tasks.record import Desk
-    from tasks.report import refresh
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: look_after(site.home, name) for name in names}
-    for name in names:
-        if done[name] or slot is not None:
-            refresh(site.home, name)
+    _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)
     return HALTED if any(open_ones.values()) else 0
@@ -139,6 +136,13 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
     names = [known(site, model, model)] if model else models_of(site.home)
     show_waiting([Desk(site.home, name) for name in names], as_json=as_json)
+
+
+def _tell(home: Path, names: Sequence[str]) -> None:
+    for name in names:
+        from tasks.report import refresh  # its figures are imported only where there is something to tell
+
+        refresh(home, name)
 
 
 def _reason(given: str | None) -> str:

@@ -12,7 +12,6 @@ from tasks.guard import guard as look_after
 from tasks.notify import notify
 from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
-from tasks.report import refresh
 
 
 @flow(name="guard", persist_result=False)
@@ -37,6 +36,8 @@ def _patrol(home: Path, model: str) -> str | None:
         done = look_after(str(home), model)
         notify(home, model)
         if done:
+            from tasks.report import refresh  # its figures are imported only where there is something to tell
+
             refresh(home, model)
     except HeadgateError as error:
         return str(error)

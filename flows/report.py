@@ -32,7 +32,7 @@ def report(site: Site, model: str | None, out: Path | None, as_json: bool) -> in
     \b
     headgate report employment               HEADGATE_HOME/reports/employment.html
     headgate report employment --out a.html  somewhere else, without links to the packages
-    headgate report employment --json        also print the same facts as JSON
+    headgate report employment --json        the page, and the same facts as JSON
     headgate report                          all models, and reports/index.html with a line for each
 
     The page names the ledger's size and root and the time it was made: `headgate audit` makes what lies in reports/
