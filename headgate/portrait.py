@@ -15,6 +15,8 @@ from headgate.strip import legend, number, strip, worst_by_gate
 from headgate.subject import Group, Subject
 from headgate.verdict import Verdict
 
+_MEASURED = "Everything here was measured before the release, on held-out rows; nothing was measured in use."
+
 
 def named(each: Subject) -> str:
     """The version, or the release that made none, and where it stands."""
@@ -24,7 +26,7 @@ def named(each: Subject) -> str:
 
 def worth(each: Subject) -> Iterator[str]:
     """How good it is and for whom, in sentences without a word of the trade."""
-    if each.headline is None:
+    if each.verdict is None:
         yield "It was not judged."
         return
     if each.lost:
@@ -35,8 +37,8 @@ def worth(each: Subject) -> Iterator[str]:
     if each.judged is not None:
         passed = sum(j.verdict is Verdict.PASS for j in each.judged.judgements)
         missed = len(each.judged.judgements) - passed
-        said = "all were met" if passed and not missed else f"{passed} were met and {missed} were not"
-        yield f"Of {passed + missed} demands that were written down before, {said}."
+        said = "all met" if passed and not missed else f"{passed} met, {missed} not met"
+        yield f"Demands that were written down before: {passed + missed}; {said}."
     if each.excused:
         yield f"People signed that it may go on although these did not pass: {', '.join(each.excused)}."
 
@@ -59,25 +61,19 @@ def portrait(each: Subject) -> Iterator[Markup]:
     """How good it is and for whom."""
     yield element("h3", named(each))
     yield from (element("p", chip("lost", "bad"), f" {lost} cannot be read.") for lost in each.lost)
-    if each.headline is None:
+    if each.verdict is None:
         data = "the data gate has not judged" if each.data is None else f"the data gate said {each.data}"
         yield element("p", f"The gates have not judged {each.release}; {data}. Nothing is known about how good it is.")
         return
-    yield element("p", chip(*_short(each.headline)), f" {each.release}: the gates said {each.headline}; the data gate "
-                  f"said {each.data}. Everything here was measured before the release, on held-out rows; nothing was "
-                  "measured in use.")  # fmt: skip
+    yield element("p", chip(str(each.verdict)), f" {_verdicts(each)} {_MEASURED}")
     if each.judged is not None:
         yield from _gates(each, each.judged)
     yield from _groups(each)
 
 
-def _short(headline: str) -> tuple[str, str]:
-    word, waived = headline.split(" ", maxsplit=1)[0], " " in headline
-    return (word, "warn" if waived else _tone(word))
-
-
-def _tone(word: str) -> str:
-    return {"PASS": "good", "INCONCLUSIVE": "warn"}.get(word, "bad")
+def _verdicts(each: Subject) -> str:
+    excused = "" if each.headline == each.verdict else f" It went on as {each.headline}."
+    return f"{each.release}: the gates said {each.verdict}.{excused} The data gate said {each.data}."
 
 
 def _gates(each: Subject, judged: Judged) -> Iterator[Markup]:

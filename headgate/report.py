@@ -131,12 +131,11 @@ def _header(told: Facts, found: tuple[Risk, ...]) -> Markup:
 def standing(told: Facts, found: tuple[Risk, ...]) -> Iterator[tuple[str, str]]:
     """Where the model stands: sentences, each with its tone, about what is live, wrong, waiting and stopped."""
     urgent = [risk.what for risk in found if risk.urgency == "now"]
+    waived = any(each.live_as and each.excused for each in told.subjects)
     for live in told.live:
         people = f" by {', '.join(live.people)}" if live.people else ""
-        yield (
-            "warn" if urgent else "good",
-            f"Version {live.version} is live as '{live.alias}' since {clock(live.since)}{people}.",
-        )
+        said = f"Version {live.version} is live as '{live.alias}' since {clock(live.since)}{people}."
+        yield "warn" if urgent or waived else "good", said
     if not told.live:
         never = "No release was ever asked for." if told.newest is None else "No version was ever promoted."
         yield "warn", f"Nothing is live. {never}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from headgate.address import Places, filled
-from headgate.chronicle import Decision, version_of
+from headgate.chronicle import Decision, Excuse, Trouble, version_of
 from headgate.facts import About, Facts, Live, Wait
 from headgate.markup import Markup, element, joined, listed, table
 from headgate.portrait import named, worth
@@ -75,7 +75,16 @@ def _wait_row(wait: Wait, told: Facts, places: Places) -> tuple[object, ...]:
     until = joined((when(wait.until), " ", chip("overdue", "bad"))) if wait.overdue else when(wait.until)
     links = links_of(told.model, wait.version, wait.release, places, form=True)
     who, deputies = ", ".join(wait.agreed) or "nobody yet", ", ".join(wait.deputies) or "none"
-    return (wait.release, f"version {wait.version}", owed, who, deputies, when(wait.since), until, links)
+    return (
+        element("span", wait.release, class_="name"),
+        f"version {wait.version}",
+        owed,
+        who,
+        deputies,
+        when(wait.since),
+        until,
+        links,
+    )
 
 
 def risk_section(found: Sequence[Risk], about: About | None) -> Iterator[Markup]:
@@ -160,7 +169,7 @@ def reply_section(told: Facts) -> Iterator[Markup]:
         (
             r.person,
             r.role,
-            r.release,
+            element("span", r.release, class_="name"),
             f"{r.said}: {r.reason}" if r.reason else r.said,
             when(r.time),
             element("span", r.assurance, class_="long"),
@@ -175,23 +184,36 @@ def reply_section(told: Facts) -> Iterator[Markup]:
 def waiver_section(told: Facts) -> Iterator[Markup]:
     """The waivers, then the incidents."""
     yield element("h3", "Waivers")
-    rows = [
-        (w.gate, w.slice or "everywhere", f"up to {w.covers}", w.until, w.stands, ", ".join(w.people), w.reason,
-         ", ".join(w.used_by) or "none")
-        for w in told.happened.waivers
-    ]  # fmt: skip
+    rows = list(map(_waiver_row, told.happened.waivers))
     header = ("gate", "where", "excuses", "until", "stands", "signed by", "why", "used by")
     none = element("p", "No gate was ever waived.")
     yield table("Gates that people excepted from their verdict", header, rows) if rows else none
     yield element("h3", "Incidents")
-    troubles = [
-        (t.alias, f"{version_of(t.shown)} instead of {version_of(t.recorded)}", when(t.since),
-         when(t.until, "still open"), f"{t.response}: {t.why}", t.how or "not closed")
-        for t in told.happened.incidents
-    ]  # fmt: skip
+    troubles = list(map(_trouble_row, told.happened.incidents))
     names = ("alias", "MLflow showed", "found", "closed", "response", "how it ended")
     nothing = element("p", "No alias was ever found elsewhere than the ledger has it.")
     yield table("Aliases that somebody else moved", names, troubles) if troubles else nothing
+
+
+def _waiver_row(each: Excuse) -> tuple[object, ...]:
+    until, people = element("span", each.until, class_="name"), ", ".join(each.people)
+    used = ", ".join(each.used_by) or "none"
+    return (
+        each.gate,
+        each.slice or "everywhere",
+        f"up to {each.covers}",
+        until,
+        each.stands,
+        people,
+        each.reason,
+        used,
+    )
+
+
+def _trouble_row(each: Trouble) -> tuple[object, ...]:
+    moved = f"{version_of(each.shown)} instead of {version_of(each.recorded)}"
+    closed, response = when(each.until, "still open"), f"{each.response}: {each.why}"
+    return (each.alias, moved, when(each.since), closed, response, each.how or "not closed")
 
 
 def summary_section(told: Facts, found: Sequence[Risk]) -> Iterator[Markup]:

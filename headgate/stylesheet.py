@@ -55,6 +55,7 @@ tbody th { font-weight: 600; }
 .wide td, .wide tbody th { white-space: nowrap; }
 .wide tbody th { position: sticky; left: 0; background: var(--paper); }
 .long { overflow-wrap: anywhere; }
+@media (min-width: 44rem) { .name { white-space: nowrap; } }
 .strip, .legend { font: .78rem/1.4 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; }
 .strip { white-space: pre; }
 .legend { white-space: pre-wrap; }

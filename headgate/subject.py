@@ -44,7 +44,8 @@ class Subject:
 
     Attributes:
         live_as: the aliases that its version has now.
-        data, headline: what the data gate and the gates said, None if they were not asked.
+        data, verdict: what the data gate and the gates said, None if they were not asked.
+        headline: the same as `verdict`, or what waivers leave of it, in words.
         judged: every comparison; None if there is none, or if it is lost.
         why: of each gate, why the policy demands it. excused: the gates that did not pass and are waived.
         right: of 100 cases of each group that is large enough, how many are answered rightly; nothing where that is
@@ -60,6 +61,7 @@ class Subject:
     live_as: tuple[str, ...]
     packaged: bool
     data: str | None
+    verdict: str | None
     headline: str | None
     judged: Judged | None
     rows: int | None
@@ -117,6 +119,7 @@ def subject(model: str, release: Release, live_as: tuple[str, ...], read: Read) 
         live_as=live_as,
         packaged=release.find(Packaged) is not None,
         data=validated.verdict.name if validated else None,
+        verdict=evaluated.verdict.name if evaluated else None,
         headline=_headline(release, evaluated, judged),
         judged=judged,
         rows=tally.slices[ALL].rows if tally else None,

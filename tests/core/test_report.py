@@ -229,6 +229,14 @@ def test_where_a_model_stands_is_said_on_top(name: str) -> None:
     assert ('class="good"' in head) == (name in ("live", "rolled back"))
 
 
+def test_a_version_that_is_live_by_a_waiver_does_not_look_as_if_it_had_passed() -> None:
+    data = shown(BOOKS["waived"]())
+    assert 'class="good"' not in data.decode().partition("<nav")[0]
+    said = read(data).said
+    assert "FAIL tiny-1: the gates said FAIL. It went on as PASS with 1 waiver (roc-auc: FAIL)." in said
+    assert "1 met, 1 not met. People signed that it may go on although these did not pass: roc-auc." in said
+
+
 def test_it_says_how_good_it_is_for_whom_and_what_was_decided_by_whom_and_why() -> None:
     said = read(shown(whole())).said
     for words in (
