@@ -14,6 +14,7 @@ from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
+from flows.report import report
 from flows.store import store
 from flows.up import deployments, down, up
 from flows.verify import audit, replay, verify
@@ -57,6 +58,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate approvals [MODEL]        what waits for whom, since when and until when
       headgate status [MODEL|RELEASE]   what stands, and why
       headgate promote MODEL VERSION    put a version live that people have approved, or say all that it lacks
+      headgate report [MODEL]           the page for stakeholders: what is live, how good for whom, decided why, at risk
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
@@ -259,6 +261,7 @@ for command in (
     promote,
     rollback,
     history,
+    report,
     guard,
     approvals,
     up,

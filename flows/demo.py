@@ -172,6 +172,7 @@ def _places(home: Path, model: str, acts: list[dict[str, Any]], look: bool) -> d
     servers = [serve.start(at, name) for name in (("prefect", "mlflow") if look else ("prefect",))]
     urls = {server.name: serve.wait_for(at, server) for server in servers}
     places = {"Prefect": f"{urls['prefect']}/runs", "package": str(at.package(acts[1]["release"]) / "card.md")}
+    places["report"] = str(at.reports / f"{model}.html")
     if look:
         places["MLflow"] = f"{urls['mlflow']}/#/models/{model}"
     return places

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,10 +70,12 @@ def rollback(site: Site, model: str, to: int | None, reason: str, who: str, as_j
     """
     from flows.overview import show_history
     from tasks.record import Desk
+    from tasks.report import refresh
     from tasks.rollback import roll_back
 
     home, name = site.home, known(site, model, model)
     roll_back(home, name, reason=reason, who=who, to=to)
+    refresh(home, name)
     show_history(Desk(home, name), as_json=as_json, newest=2)
 
 
@@ -115,6 +117,7 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: look_after(site.home, name) for name in names}
+    _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)
     return HALTED if any(open_ones.values()) else 0
@@ -133,6 +136,13 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
     names = [known(site, model, model)] if model else models_of(site.home)
     show_waiting([Desk(site.home, name) for name in names], as_json=as_json)
+
+
+def _tell(home: Path, names: Sequence[str]) -> None:
+    for name in names:
+        from tasks.report import refresh  # its figures are imported only where there is something to tell
+
+        refresh(home, name)
 
 
 def _reason(given: str | None) -> str:

@@ -33,8 +33,12 @@ def guard(home: str = ".headgate") -> State[None]:
 
 def _patrol(home: Path, model: str) -> str | None:
     try:
-        look_after(str(home), model)
+        done = look_after(str(home), model)
         notify(home, model)
+        if done:
+            from tasks.report import refresh  # its figures are imported only where there is something to tell
+
+            refresh(home, model)
     except HeadgateError as error:
         return str(error)
     return None

@@ -12,6 +12,7 @@ from tasks.promote import case_of, refuse
 from tasks.promote import promote as move
 from tasks.publish import publish
 from tasks.reap import settle, sign_case, sign_on
+from tasks.report import refresh
 
 
 @flow(name="promote", persist_result=False)
@@ -45,6 +46,7 @@ def promote(
     publish(case)
     emit(case)
     notify(case.home, case.model)
+    refresh(case.home, case.model)
     settle(case.home)
     if refused:
         return Failed(name="Refused", message="; ".join(refused))

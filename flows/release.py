@@ -22,6 +22,7 @@ from tasks.publish import publish
 from tasks.reap import ending, settle, sign_case, sign_on
 from tasks.record import Case, reopen, standing
 from tasks.register import register
+from tasks.report import refresh
 from tasks.request import request
 from tasks.snapshot import snapshot
 from tasks.spread import reach, runner
@@ -87,3 +88,4 @@ def _advance(case: Case) -> None:
     publish(case)
     emit(case)
     notify(case.home, case.model)
+    refresh(case.home, case.model)

@@ -9,6 +9,7 @@ from prefect.states import Completed
 
 from tasks.notify import notify
 from tasks.reap import sign_on
+from tasks.report import refresh
 from tasks.rollback import rollback as take_back
 
 
@@ -26,4 +27,5 @@ def rollback(model: str, reason: str, who: str, to: int | None = None, home: str
     sign_on(home)
     old, new = take_back(str(Path(home).resolve()), model, reason, who, to)
     notify(Path(home).resolve(), model)
+    refresh(Path(home).resolve(), model)
     return Completed(message=f"{model}: version {new} instead of {old}", name="RolledBack")

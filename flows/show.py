@@ -26,7 +26,7 @@ from headgate.story import sentence
 from headgate.strip import legend, lines
 from headgate.verdict import Verdict
 from headgate.waiver import namespace as waiving
-from headgate.walk import Findings
+from headgate.walk import COUNTED, Findings
 from tasks.record import Desk, now
 
 _COLOURS = {
@@ -140,7 +140,7 @@ def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
         console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
     for name, f in found.items():
         checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals"
-        more = {"waivers": f.waivers, "pages": f.pages}
+        more = {"waivers": f.waivers, "pages": f.pages, "reports": f.reports}
         checked += "".join(f", {n} {what}" for what, n in more.items() if n) + " recomputed"
         shown = titled(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
         for a in f.anomalies:
@@ -260,7 +260,7 @@ def _judged(desk: Desk, release: Release) -> Judged | None:
 
 
 def _findings(found: Findings) -> dict[str, Any]:
-    counted = {key: getattr(found, key) for key in ("entries", "digests", "verdicts", "approvals", "waivers", "pages")}
+    counted = {key: getattr(found, key) for key in ("entries", *COUNTED)}
     return {**counted, "anomalies": [vars(a) for a in found.anomalies], "checkpoint": found.checkpoint}
 
 

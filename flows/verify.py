@@ -97,6 +97,7 @@ def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, 
     """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong.
 
     The ledger must also continue every checkpoint that was seen before: by this home, in MLflow, and by --witness.
+    MLflow's pages and the reports of this home (`headgate report`) must be what the ledger renders.
     """
     from flows.show import show_findings
     from headgate.signers import AllowedSigners

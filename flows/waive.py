@@ -86,8 +86,10 @@ def _waived(desk: Desk, folder: Path, *, show: bool, slot: int | None, as_json: 
         click.echo((_text(desk, folder, **given) if slot is None else _taken_back(desk, slot, **given)), nl=False)
         return
     from flows.show import show_waivers
+    from tasks.report import refresh
 
     made = _made(desk, folder, **given) if slot is None else _revoked(desk, folder, slot, **given)
+    refresh(desk.home.root, desk.model)
     show_waivers(desk.model, [made], as_json=as_json)
 
 

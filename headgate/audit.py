@@ -45,6 +45,7 @@ from headgate.records import (
     record_of,
     relied_on,
 )
+from headgate.reported import Reported, misreported, told_from
 from headgate.revocation import revocation_objections
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
@@ -61,7 +62,7 @@ from headgate.witness import against
 _COUNTS = "one that still counts"
 
 
-def audit(
+def audit(  # noqa: PLR0913  # what is stored, what is shown, and what is known from outside
     model: str,
     slots: Mapping[int, bytes],
     verifier: Verifier,
@@ -69,6 +70,7 @@ def audit(
     live: Mapping[str, int | None] | None = None,
     *,
     pages: Mapping[int, Display] = MappingProxyType({}),
+    report: Reported | None = None,
     signers: AllowedSigners | None = None,
     witnesses: Mapping[str, bytes] | None = None,
 ) -> Findings:
@@ -77,7 +79,7 @@ def audit(
     Args:
         slots: the ledger's stored bytes by slot. evidence: all stored evidence by the digest it is stored under.
         live: the version behind each alias as the registry shows it, where an alias that is absent points to nothing;
-            None if the registry was not asked. pages: what it shows of versions.
+            None if the registry was not asked. pages: what it shows of versions. report: the page for stakeholders.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
         witnesses: what `headgate.witness` takes: checkpoints and approval texts, by where they are kept.
     """
@@ -89,14 +91,18 @@ def audit(
     ]
     if not any(a.slot >= 0 for a in found):
         found += against(ledger, witnesses or {}, verifier)
-        found += _contents(walk, ledger, live, pages)
+        found += _contents(walk, ledger, live, pages, report)
     return Findings(entries=len(slots), anomalies=tuple(found), ledger=ledger, checkpoint=None, **walk.checked)
 
 
 def _contents(
-    walk: Walk, ledger: Ledger, live: Mapping[str, int | None] | None, pages: Mapping[int, Display]
+    walk: Walk,
+    ledger: Ledger,
+    live: Mapping[str, int | None] | None,
+    pages: Mapping[int, Display],
+    report: Reported | None,
 ) -> Iterator[Anomaly]:
-    state, slot, claimed = State(walk.model), -1, rendered_from(pages, ledger)
+    state, slot, claimed, told = State(walk.model), -1, rendered_from(pages, ledger), told_from(report, ledger)
     kept: dict[int, State] = {}
     for place in states(walk, ledger):
         if isinstance(place, Anomaly):
@@ -105,10 +111,11 @@ def _contents(
         state, slot, record = place.state, place.slot, record_of(place.entry.kind, dict(place.entry.body))
         yield from _absent(walk, place, relied_on(record))
         yield from recomputed(walk, place, record)
-        kept |= {slot + 1: state} if slot + 1 in claimed.values() else {}
+        kept |= {slot + 1: state} if slot + 1 in (told, *claimed.values()) else {}
     if live is not None:
         yield from misplaced(state, slot, live)
     yield from misshown(walk, kept, claimed, pages)
+    yield from misreported(walk, kept.get(told or 0), ledger, report)
 
 
 def states(walk: Walk, ledger: Ledger) -> Iterator[Place | Anomaly]:

@@ -80,13 +80,15 @@ def cut(card: str, longest: int = LONGEST) -> str:
 
 def rendered_from(shown: Mapping[int, Display], ledger: Ledger) -> dict[int, int]:
     """By version, how long the ledger was when its page was rendered; nothing for one that names no such ledger."""
-    told = {version: page.tags.get(LEDGER, "").partition(" ") for version, page in shown.items()}
-    sizes = {v: int(size) for v, (size, _, _) in told.items() if size.isascii() and size.isdigit() and len(size) < 16}
-    return {
-        v: size
-        for v, size in sizes.items()
-        if 0 < size <= ledger.size and told[v][2] == digest_of(ledger.stored[size - 1])
-    }
+    sizes = {version: prefix_of(page.tags.get(LEDGER, ""), ledger) for version, page in shown.items()}
+    return {version: size for version, size in sizes.items() if size is not None}
+
+
+def prefix_of(told: str, ledger: Ledger) -> int | None:
+    """How long the ledger was whose size and head are told, with a blank between; None if it never was so."""
+    size, _, head = told.partition(" ")
+    number = int(size) if size.isascii() and size.isdigit() and len(size) < 16 else 0
+    return number if 0 < number <= ledger.size and head == digest_of(ledger.stored[number - 1]) else None
 
 
 def misshown(

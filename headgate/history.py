@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from headgate.entry import Entry, moment
-from headgate.records import Approved, Promoted, PromotionStarted, Rejected, record_of
+from headgate.records import KINDS, Approved, Promoted, PromotionStarted, Rejected, record_of
 from headgate.watch import Incident, IncidentClosed, RollbackStarted, RolledBack
 
 MOVING = "being moved"
 """The doubt about an alias between the intention to move it and the record that it was."""
+
+
+_TOLD = frozenset(KINDS[kind] for kind in (Promoted, RolledBack, Incident, IncidentClosed))
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def spans(entries: Iterable[Entry]) -> tuple[Span, ...]:
     told = list(entries)
     begun: dict[str, Span] = {}
     ended: list[Span] = []
-    for entry in told:
+    for entry in (e for e in told if e.kind in _TOLD):
         record = record_of(entry.kind, dict(entry.body))
         if isinstance(record, Promoted | RolledBack):
             if record.alias in begun:

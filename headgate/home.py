@@ -51,6 +51,11 @@ class Home:
         """The process ids, addresses and logs of the servers started in the background."""
         return self.root / "servers"
 
+    @property
+    def reports(self) -> Path:
+        """The pages for stakeholders: derived, and made again at any time."""
+        return self.root / "reports"
+
     def package(self, release: str) -> Path:
         """The release package of `release`, as a folder."""
         return self.root / "packages" / release

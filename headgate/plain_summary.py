@@ -63,15 +63,15 @@ def _roles(policy: Policy) -> list[tuple[str, int]]:
 def _works(policy: Policy, tally: Tally, digest: Digest) -> str:
     rows = tally.slices[ALL].rows
     said = f"It was tried on {rows:,} cases that it had never seen (counted in `tally.json`, `{digest}`)."
-    shares = _shares(policy, tally)
-    if ALL not in shares:
+    right = shares(policy, tally)
+    if ALL not in right:
         return f"{said} How often it is right cannot be said in one number; the card has the figures."
-    groups = "".join(f"\n- {_named(label)}: about {n}" for label, n in shares.items() if label != ALL)
+    groups = "".join(f"\n- {_named(label)}: about {n}" for label, n in right.items() if label != ALL)
     more = f"\n\nOf 100 cases of each group:\n{groups}" if groups else ""
-    return f"{said} Of 100 cases it is right in about **{shares[ALL]}**.{_mistakes(policy, tally)}{more}"
+    return f"{said} Of 100 cases it is right in about **{right[ALL]}**.{mistakes(policy, tally)}{more}"
 
 
-def _mistakes(policy: Policy, tally: Tally) -> str:
+def mistakes(policy: Policy, tally: Tally) -> str:
     """The two kinds of mistakes, where there are two: one may do much more harm than the other."""
     if policy.model.task != "binary":
         return ""
@@ -84,7 +84,7 @@ def _mistakes(policy: Policy, tally: Tally) -> str:
     )
 
 
-def _shares(policy: Policy, tally: Tally) -> dict[str, int]:
+def shares(policy: Policy, tally: Tally) -> dict[str, int]:
     """How many of 100 are right, in all and in every group that is large enough."""
     if policy.model.task not in ("binary", "multiclass"):
         return {}
@@ -151,8 +151,13 @@ def _recourse(policy: Policy) -> str:
     return " ".join(said)
 
 
+def spoken(label: str) -> str:
+    """A group's label as people say it, not escaped."""
+    return label.replace("=", ": ").replace(" & ", ", ").replace("_", " ")
+
+
 def _named(label: str) -> str:
-    return escaped(label.replace("=", ": ").replace(" & ", ", ").replace("_", " "))
+    return escaped(spoken(label))
 
 
 def _counted(n: int, one: str, many: str) -> str:

@@ -45,11 +45,16 @@ def strip(j: Judgement, width: int = WIDTH) -> str:
 
 def lines(judged: Judged) -> list[str]:
     """One line per gate, in the order of the policy, that begins with the verdict; then those that were not judged."""
+    omitted = [f"{'not judged':<12} {_name(o.gate)} {plain(o.reason)}" for o in judged.omitted]
+    return [_cut(line, LINE) for line in (*map(_line, worst_by_gate(judged)), *omitted)]
+
+
+def worst_by_gate(judged: Judged) -> list[Judgement]:
+    """Of each gate the comparison that is worst, in the order of the policy."""
     gates: dict[str, list[Judgement]] = {}
     for j in judged.judgements:
         gates.setdefault(j.gate, []).append(j)
-    omitted = [f"{'not judged':<12} {_name(o.gate)} {plain(o.reason)}" for o in judged.omitted]
-    return [_cut(line, LINE) for line in (*(_line(max(each, key=_badness)) for each in gates.values()), *omitted)]
+    return [max(each, key=_badness) for each in gates.values()]
 
 
 def legend(judged: Judged) -> str:
@@ -70,9 +75,13 @@ def _name(gate: str) -> str:
 
 
 def _figures(j: Judgement) -> str:
+    return f"{number(j)} ({demand(j)})"
+
+
+def number(j: Judgement) -> str:
+    """The value of a comparison; a difference has its sign."""
     sign = "+" if j.form in _SIGNED else ""
-    value = "not measured" if j.value is None else f"{j.value:{sign}.4g}"
-    return f"{value} ({demand(j)})"
+    return "not measured" if j.value is None else f"{j.value:{sign}.4g}"
 
 
 def _cut(text: str, most: int) -> str:

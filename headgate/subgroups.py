@@ -20,13 +20,17 @@ from headgate.weakness import sought
 def subgroups(policy: Policy, tally: Tally) -> str:
     """A section in Markdown: one row per group and metric."""
     alpha = policy.confidence.alpha
-    metrics = [metric for metric in sought(policy) if known(tally.scheme, metric)]
-    rows = [row for metric in metrics for row in _rows(policy, tally, metric)]
-    shown = table(("group", "rows", "metric", "value", "one-sided bounds", "n"), rows)
+    shown = table(("group", "rows", "metric", "value", "one-sided bounds", "n"), by_group(policy, tally))
     return (
         f"## Every group\n\nBounds at {100 * (1 - alpha):.6g}% each, computed from `{tally.digest}`, not corrected for "
         f"their number. Groups under {policy.data.min_slice_rows} rows are not told.\n\n{shown}\n"
     )
+
+
+def by_group(policy: Policy, tally: Tally) -> list[tuple[str, ...]]:
+    """Group, rows, metric, value, bounds and n, each as it is shown: metric by metric, all rows first."""
+    metrics = [metric for metric in sought(policy) if known(tally.scheme, metric)]
+    return [row for metric in metrics for row in _rows(policy, tally, metric)]
 
 
 def _rows(policy: Policy, tally: Tally, metric: str) -> Iterator[tuple[str, ...]]:

@@ -1,30 +1,34 @@
-"""Audit: recompute what is recorded, and compare it with what MLflow shows."""
+"""Audit: recompute what is recorded, and compare it with what MLflow and the reports show."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headgate.audit import audit
-from headgate.canonical import DIGEST
+from headgate.canonical import DIGEST, digest_of
 from headgate.checkpoint import origin, sign
 from headgate.display import Display
 from headgate.entry import Digest
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, Tampered, Unavailable
 from headgate.home import Home
 from headgate.ledger import slots
 from headgate.memory import Memory
+from headgate.overview import INDEX, misindexed
+from headgate.report import claims
+from headgate.reported import Reported
 from headgate.signers import AllowedSigners
 from headgate.store import Store
 from headgate.walk import Findings
-from tasks.connect import alias_version, asking, checkpoints, client
+from tasks.connect import alias_version, asking, checkpoints, client, declared
 from tasks.place import opened, store_of
 from tasks.record import Desk
 from tasks.remember import memory_of
 
 _PAGE = 200
+_INDEX = INDEX.removesuffix(".html")
 
 
 def audit_all(
@@ -39,7 +43,7 @@ def audit_all(
     """The findings about every model of a home, or about one; what is sound is remembered.
 
     Args:
-        store: the address of a copy, with its evidence, to audit instead of the home's own stores.
+        store: the address of a copy, with its evidence, to audit instead of the home's own stores and reports.
         ask_registry: compare the aliases, the checkpoints and the pages of the versions with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
         witnesses: checkpoints and approval texts that were kept elsewhere, beside what this home remembers.
@@ -48,6 +52,8 @@ def audit_all(
     memory, evidence = memory_of(Home(home)), _evidence(objects)
     # A ledger that was seen and is gone is not nothing to audit.
     names = {name.split("/")[1] for name in place.names("ledger/")} | {*memory.models(_key(home))}
+    reports = {} if store is not None else _reports(Home(home))
+    names |= {name for name, data in reports.items() if claims(data).get("headgate.model") == name}
     found = {}
     for desk in (Desk(home, name) for name in sorted(names if model is None else {model} & names)):
         live, shown = _shown(desk) if ask_registry else (None, {})
@@ -55,10 +61,55 @@ def audit_all(
         told = {**memory.notes(desk.model, desk.verifier.key_id), **shown, **(witnesses or {})}
         stored = slots(place, desk.model)
         findings = audit(
-            desk.model, stored, desk.verifier, evidence, live, pages=pages, signers=signers, witnesses=told
+            desk.model,
+            stored,
+            desk.verifier,
+            evidence,
+            live,
+            pages=pages,
+            report=_reported(desk, reports),
+            signers=signers,
+            witnesses=told,
         )
         found[desk.model] = _remembered(desk, memory, findings)
-    return found
+    return found if model is not None else _indexed(found, reports.get(_INDEX), evidence)
+
+
+def _reports(home: Home) -> dict[str, bytes]:
+    """The pages for stakeholders in a home, by the model that they are called after."""
+    try:
+        return {path.stem: path.read_bytes() for path in sorted(home.reports.glob("*.html"))}
+    except OSError as error:
+        raise Unavailable(
+            f"reports in {home.reports}",
+            got=f"{type(error).__name__}: {error.strerror or error}",
+            expected="pages that can be read",
+            next_step="make them readable, or delete them: `headgate report` makes them again",
+        ) from error
+
+
+def _reported(desk: Desk, reports: Mapping[str, bytes]) -> Reported | None:
+    found = reports.get(desk.model)
+    return None if found is None else Reported(found, declared(desk.home))
+
+
+def _indexed(found: dict[str, Findings], index: bytes | None, evidence: Mapping[Digest, bytes]) -> dict[str, Findings]:
+    """The findings with what is wrong with the overview of all models, told with the first of them."""
+    if index is None or not found or any(f.anomalies for f in found.values()):
+        return found  # where a ledger is broken, nothing can be made again from it
+    wrong = tuple(misindexed(index, {name: f.ledger for name, f in found.items()}, _reading(evidence)))
+    first, told = next(iter(found.items()))
+    more = replace(told, reports=told.reports + 1, anomalies=(*told.anomalies, *wrong))
+    return {**found, first: more}
+
+
+def _reading(evidence: Mapping[Digest, bytes]) -> Callable[[Digest], bytes]:
+    def read(digest: Digest) -> bytes:
+        if digest_of(evidence.get(digest, b"")) != digest:
+            raise Tampered(f"evidence {digest}", got="other bytes", expected="its own", next_step="restore it")
+        return evidence[digest]
+
+    return read
 
 
 def _key(home: Path) -> Digest:

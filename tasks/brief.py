@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headgate.address import bare
 from headgate.approval import moment
 from headgate.brief import brief, signing
 from headgate.judgement import Judged
@@ -57,7 +58,7 @@ def _links(desk: Desk, release: Release) -> dict[str, str]:
     form = form_of("promote", desk.model, version=registered.version)
     found = {"the package, with its card, on the machine that made it": str(desk.home.package(release.id))}
     found |= {"promote it by hand, by this form": form} if form else {}
-    place = _mlflow(desk)
+    place = browsable(desk)
     if place is None:
         return {**found, "MLflow has no page here; this starts one": "headgate up"}
     version = f"{place}/#/models/{desk.model}/versions/{registered.version}"
@@ -65,9 +66,10 @@ def _links(desk: Desk, release: Release) -> dict[str, str]:
     return {f"version {registered.version} in MLflow": version, "the package's card": card, **found}
 
 
-def _mlflow(desk: Desk) -> str | None:
+def browsable(desk: Desk) -> str | None:
+    """Where MLflow's pages are, as they are browsed; None if no server is known."""
     place = tracking_uri(desk.home)
     if place.startswith("http"):
-        return place.rstrip("/")
+        return bare(place)  # a password in it is for this process alone
     server = running(desk.home, "mlflow")
     return None if server is None else server.url

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from headgate.address import bare, origin_of
 from headgate.errors import HeadgateError, Unavailable
 from headgate.home import Home
 
@@ -55,6 +56,12 @@ def client(home: Home) -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     with asking(uri):
         return mlflow.MlflowClient(uri)
+
+
+def declared(home: Home) -> frozenset[str]:
+    """The origins of the servers that were named to this process: MLflow's, and Prefect's."""
+    named = (bare(url) for url in (tracking_uri(home), os.environ.get("PREFECT_API_URL", "")))
+    return frozenset(origin for url in named if url is not None and (origin := origin_of(url)) is not None)
 
 
 @contextmanager

@@ -64,6 +64,8 @@ def test_a_first_release_waits_for_people_and_goes_on_when_they_have_signed(toy:
     assert live(toy) == desk(toy).release(name).step(Registered).version == 1
     assert versions(toy) == 1, "no finished step was repeated"
     assert sound(toy)
+    told = (toy.home / "reports" / "toy.html").read_text()
+    assert "Version 1 is live as &#x27;champion&#x27;" in told, "a release tells its stakeholders when it ends"
 
 
 def test_the_second_is_compared_with_the_champion_and_takes_over_and_the_third_is_halted(toy: Toy) -> None:

@@ -257,6 +257,11 @@ def promote_another_version(terminal: Terminal, places: dict[str, str], page: Pa
     found = page.get_by_role("link", name=f"Promote version {version} by hand, in Prefect")
     assert found.get_attribute("href") == server.link(run), "the same form, from MLflow's page and from the run's"
     page.screenshot(path=shots / "9-link.png")
+    report = toy.home / "reports" / "toy.html"
+    page.goto(report.as_uri())
+    linked = page.get_by_role("link", name=f"promote version {version}, in Prefect")
+    assert linked.get_attribute("href") == server.link(run), "and from the report, which the run has written"
+    page.goto(shown)
     link = str(found.get_attribute("href"))
     for role, ended in (("risk", "Refused"), ("product", "Promoted")):
         page.goto(link)
