@@ -86,7 +86,8 @@ class _Margins:
             least = min(missing, key=lambda name: self.whole.shape[self.columns.index(name)])
             larger = kept | {least}
             axis = [name for name in self.columns if name in larger].index(least)
-            self.made[kept] = self.of(tuple(larger)).sum(axis=axis)
+            # Of the array's own type: what is counted in 32 bits are rows, and of them there are fewer than 2^31.
+            self.made[kept] = self.of(tuple(larger)).sum(axis=axis, dtype=self.whole.dtype)
         return self.made[kept]
 
 

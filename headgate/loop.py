@@ -16,7 +16,7 @@ from numba import njit
 from headgate import grid
 from headgate.scheme import LOG_LOSS_SCALE
 
-_UNIT, _ONE, _BINS, _COARSE = grid.SCORE_UNIT, 2.0**grid.QUANTUM, grid.BINS, grid.COARSE_BINS
+_UNIT, _ONE, _COARSE = grid.SCORE_UNIT, 2.0**grid.QUANTUM, grid.COARSE_BINS
 _MANTISSA, _HALF, _LOW, _HIGH = grid.MANTISSA, grid.HALF, grid.LN2_LOW, grid.LN2_HIGH
 _CLIP, _PER_UNIT = grid.CLIP, 1 / LOG_LOSS_SCALE
 NO_ROW, DIFFERING = grid.NO_ROW, grid.DIFFERING
@@ -32,25 +32,26 @@ def _compile(function: F) -> F:
 
 
 @_compile
-def rank(codes: Any, labels: Any, scores: Any, bin_of: Any, histogram: Any, ties: Any) -> None:
+def rank(codes: Any, starts: Any, labels: Any, scores: Any, bin_of: Any, histogram: Any, ties: Any) -> None:
     """Count one model's scores by label and bin, and tell its ties.
 
     Args:
-        codes: (crossings, n), the groups of each row. labels: (n,), 0 or 1. scores: (n,). bin_of: `grid.BIN_OF`.
-        histogram: (groups, 2 · BINS), added to. ties: (BINS,), of `Tally.ties`, told further.
+        codes: (crossings, n), each row's group. starts: (crossings,), which group is a crossing's first.
+        labels: (n,), 0 or 1. scores: (n,). bin_of: `grid.BIN_OF`.
+        histogram: (groups, 2, BINS), added to. ties: (BINS,), of `Tally.ties`, told further.
     """
     for i in range(len(labels)):
         score = scores[i]
         b = bin_of[math.ceil(score * _UNIT)]
         if ties[b] != score:
             ties[b] = score + 0.0 if ties[b] == NO_ROW else DIFFERING
-        cell = int(labels[i]) * _BINS + b
+        label = int(labels[i])
         for k in range(len(codes)):
-            histogram[codes[k, i], cell] += 1
+            histogram[starts[k] + codes[k, i], label, b] += 1
 
 
 @_compile
-def decide(codes: Any, labels: Any, scores: Any, threshold: float, tables: Any, counts: Any) -> None:
+def decide(codes: Any, starts: Any, labels: Any, scores: Any, threshold: float, tables: Any, counts: Any) -> None:
     """Count the decisions of all models, and the coarse bins of two together.
 
     Args:
@@ -66,13 +67,13 @@ def decide(codes: Any, labels: Any, scores: Any, threshold: float, tables: Any, 
             cell += (2 - m) * (scores[m][i] >= threshold)
             pair = pair * _COARSE + coarse_of[bin_of[math.ceil(scores[m][i] * _UNIT)]]
         for k in range(len(codes)):
-            cells[codes[k, i], cell] += 1
+            cells[starts[k] + codes[k, i], cell] += 1
             if len(scores) == 2:
-                joint[codes[k, i], pair] += 1
+                joint[starts[k] + codes[k, i], pair] += 1
 
 
 @_compile
-def total(codes: Any, labels: Any, scores: Any, tables: Any, sums: Any) -> None:
+def total(codes: Any, starts: Any, labels: Any, scores: Any, tables: Any, sums: Any) -> None:
     """Add the powers of losses, and of residuals by tenth.
 
     Args:
@@ -92,16 +93,16 @@ def total(codes: Any, labels: Any, scores: Any, tables: Any, sums: Any) -> None:
             losses, squares, residuals = _powers(own * _PER_UNIT), _powers(residual * residual), _powers(residual)
             for k in range(len(codes)):
                 for p in range(3):
-                    means[codes[k, i], 0, m, p] += losses[p]
-                    means[codes[k, i], 1, m, p] += squares[p]
-                    reliability[codes[k, i], m, tenth, p] += residuals[p]
+                    means[starts[k] + codes[k, i], 0, m, p] += losses[p]
+                    means[starts[k] + codes[k, i], 1, m, p] += squares[p]
+                    reliability[starts[k] + codes[k, i], m, tenth, p] += residuals[p]
             loss, square = own - loss, residual * residual - square
         if models == 2:
             losses, squares = _powers(-loss * _PER_UNIT), _powers(-square)
             for k in range(len(codes)):
                 for p in range(3):
-                    means[codes[k, i], 0, 2, p] += losses[p]
-                    means[codes[k, i], 1, 2, p] += squares[p]
+                    means[starts[k] + codes[k, i], 0, 2, p] += losses[p]
+                    means[starts[k] + codes[k, i], 1, 2, p] += squares[p]
 
 
 @_compile

@@ -110,9 +110,11 @@ def mean(of: Moments, low: ArrayLike, high: ArrayLike, alpha: ArrayLike) -> Side
     """Bounds of the mean: Hall's; where rows are few for their skewness or agree, those of any rows in [low, high]."""
     least, most = np.minimum(low, of.mean), np.maximum(high, of.mean)
     agreed = bounds.unvarying(of.mean, least, most, of.n, alpha)
-    free, usual = _free(of, least, most, alpha), hall(of, alpha)
     varies, sparse = of.variance > 0, of.n < SPARSE * of.skewness**2
-    lower, upper = (np.where(sparse, f, u) for f, u in zip(free, usual, strict=True))
+    lower, upper = hall(of, alpha)
+    if sparse.any():  # the costliest of the three, and seldom needed
+        free = _free(of, least, most, alpha)
+        lower, upper = np.where(sparse, free[0], lower), np.where(sparse, free[1], upper)
     return np.where(varies, lower, agreed[0]), np.where(varies, upper, agreed[1])
 
 

@@ -178,10 +178,9 @@ def _counted(scheme: Scheme, batch: Batch, each: Map) -> Tally:
 def _at_once(scheme: Scheme, batch: Batch, each: Map) -> tuple[_Groups, Reals]:
     """Every group of every slice, and the ties of all rows, by one look at each row."""
     crossed, ties = crossings(batch.columns, scheme.slices, scheme.width, apart=True), _no_ties(scheme)
-    ends = np.cumsum([0, *(crossing.cells for crossing in crossed)]).tolist()
-    codes = np.stack([c.codes(batch.size) + np.uint32(start) for c, start in zip(crossed, ends, strict=False)])
-    kept = added(scheme, batch, codes, ends[-1], ties, each)
-    own = [{name: a[i:j] for name, a in kept.items()} for i, j in pairwise(ends)]
+    starts = np.cumsum([0, *(crossing.cells for crossing in crossed)], dtype=np.uint32)
+    kept = added(scheme, batch, np.stack([c.codes(batch.size) for c in crossed]), starts, ties, each)
+    own = [{name: a[i:j] for name, a in kept.items()} for i, j in pairwise(starts.tolist())]
     groups = (slices_of(scheme, crossing, found) for crossing, found in zip(crossed, own, strict=True))
     return [group for part in groups for group in part], ties
 
