@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker NAME FILE [--rows N]
 
-It imports, reads and warms up on 2,000 rows; then for each line `run` it answers with the seconds, for `figures` with
+It imports, reads and warms up on 40,000 rows; then for each line `run` it answers with the seconds, for `figures` with
 the figures of the last run. Whatever a library prints goes to stderr.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import table as rows
 from benchmarks.work import Work
 
-WARM = 2_000
+WARM = 40_000
 
 
 def _start(name: str) -> Callable[[Any], Work]:

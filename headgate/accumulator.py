@@ -114,6 +114,6 @@ def slices_of(
 
 def _exact(name: str, arrays: Mapping[str, Any], scheme: Scheme) -> Array:
     if name not in scheme.sums:
-        return np.asarray(arrays[name], dtype=np.int64)
+        return np.asarray(arrays[name])
     whole = arrays[name].astype(object) * 2**FINE
     return np.asarray(whole + arrays[_REST + name] if _REST + name in arrays else whole)

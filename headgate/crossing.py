@@ -59,14 +59,19 @@ class Crossing:
         memo = {name: _Margins(names, a.reshape((*self.sizes, *a.shape[1:]))) for name, a in of_cells.items()}
         for columns in self.slices:
             found = {name: margins.of(columns) for name, margins in memo.items()}
-            places = np.argwhere((found[rows] > 0) | (not columns))
-            at = tuple(places.T) if columns else np.newaxis
-            yield [self._label(columns, place) for place in places.tolist()], {n: a[at] for n, a in found.items()}
+            there = np.asarray((found[rows] > 0) | (not columns))
+            labels = [self._label(columns, place) for place in np.argwhere(there).tolist()]
+            yield labels, {name: _picked(array, there) for name, array in found.items()}
 
     def _label(self, columns: tuple[str, ...], place: Sequence[int]) -> str:
         kept = [name for name in self.columns if name in columns]
         parts = {name: self.columns[name].parts[i] for name, i in zip(kept, place, strict=True)}
         return " & ".join(parts[name] for name in columns) or ALL
+
+
+def _picked(array: Array, there: NDArray[np.bool_]) -> Array:
+    """The groups that are there, on one axis; of all of them no copy is made."""
+    return array.reshape(there.size, *array.shape[there.ndim :]) if there.all() else array[there]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Every number is an integer, so that tallies of partitions merge to the same byte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -171,8 +171,18 @@ def _counted(scheme: Scheme, batch: Batch, each: Map) -> Tally:
     groups, ties = (_at_once if serves(scheme, batch) else _sorted)(scheme, batch, each)
     found = np.array([label for labels, _ in groups for label in labels])
     order = np.concatenate([np.flatnonzero(found == ALL), (sorted_ := found.argsort())[found[sorted_] != ALL]])
-    arrays = {name: np.concatenate([a[name] for _, a in groups])[order] for name in scheme.shapes}
+    arrays = {name: _arranged([a[name] for _, a in groups], order, exact=name in scheme.sums) for name in scheme.shapes}
     return Tally(scheme, tuple(found[order].tolist()), arrays, ties)
+
+
+def _arranged(parts: Sequence[Array], order: Array, *, exact: bool) -> Array:
+    """The rows of all parts in this order, as wide integers or as those that never overflow."""
+    found = np.empty((len(order), *parts[0].shape[1:]), dtype=object if exact else np.int64)
+    start, place = 0, order.argsort()
+    for part in parts:
+        found[place[start : start + len(part)]] = part
+        start += len(part)
+    return found
 
 
 def _at_once(scheme: Scheme, batch: Batch, each: Map) -> tuple[_Groups, Reals]:
