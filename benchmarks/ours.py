@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -56,13 +55,8 @@ def _scheme(slices: Sequence[tuple[str, ...]], models: int, detail: Detail = "sc
 
 def _measured(tally: Tally, metrics: Sequence[str]) -> Measured:
     asked = [(metric, who) for metric in metrics for who in BOTH[: tally.scheme.contrasts]]
-
-    def one(what: tuple[str, Who]) -> tuple[str, Who, Survey, Any]:
-        found = survey(tally, *what)
-        return (*what, found, found.figures.bounds(ALPHA))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(one, sorted(asked, key=lambda what: what[1] == "difference")))
+    surveys = [(metric, who, survey(tally, metric, who)) for metric, who in asked]
+    return [(metric, who, found, found.figures.bounds(ALPHA)) for metric, who, found in surveys]
 
 
 def _pairs(tally: Tally, labels: Sequence[str]) -> Any:
