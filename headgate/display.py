@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from headgate.canonical import digest_of
 from headgate.card import PICTURE, approvals, picture, tags
 from headgate.errors import HeadgateError
+from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger
 from headgate.model_card import model_card
-from headgate.pedigree import PEDIGREE
+from headgate.pedigree import PEDIGREE, pedigree
 from headgate.pedigree import picture as picture_of_lineage
 from headgate.policy import Policy
 from headgate.records import Evaluated, Registered
@@ -40,10 +41,11 @@ _ELSEWHERE = ("headgate.files", "headgate.seal", "headgate.checkpoint")
 
 @dataclass(frozen=True)
 class Display:
-    """What is shown of a version: its description, empty for none, and its tags."""
+    """What is shown of a version: its description, empty for none, its tags, and its pictures by their names."""
 
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 def display(policy: Policy, release: Release, judged: Judged | None, size: int, head: str) -> Display:
@@ -54,7 +56,12 @@ def display(policy: Policy, release: Release, judged: Judged | None, size: int, 
         size, head: of the ledger that this is rendered from.
     """
     told = {**tags(release, judged), LEDGER: f"{size} {head}"}
-    return Display("" if judged is None else _description(policy, release, judged), told)
+    pictures = {PEDIGREE: pedigree(policy.model.name, release, judged)}
+    if judged is None:
+        return Display("", told, pictures)
+    # Beside the package's own, because a halted release has none.
+    drawn = forest(judged, title=f"{release.id}: {judged.verdict.name}")
+    return Display(_description(policy, release, judged), told, {**pictures, PICTURE: drawn})
 
 
 def _description(policy: Policy, release: Release, judged: Judged) -> str:
@@ -129,6 +136,11 @@ def _compared(walk: Walk, state: State, version: int, page: Display) -> Iterator
         if page.tags.get(name) != due.tags.get(name):
             got = f"version {version}: {name} = {page.tags.get(name)!r:.200}"
             yield Anomaly("other_page", -1, got, f"{due.tags.get(name)!r:.200}, as rendered from the ledger")
+    for name, drawn in sorted(due.pictures.items()):
+        if page.pictures.get(name) != drawn:
+            yield Anomaly(
+                "other_page", -1, f"version {version}: another {name}", "the picture as drawn from the ledger"
+            )
 
 
 def _due(walk: Walk, release: Release, ledger: str) -> Display:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate.audit import audit
 from headgate.canonical import DIGEST, digest_of
+from headgate.card import PICTURE
 from headgate.checkpoint import origin, sign
-from headgate.display import Display
+from headgate.display import LEDGER, Display
 from headgate.entry import Digest
 from headgate.errors import HeadgateError, Tampered, Unavailable
 from headgate.home import Home
 from headgate.ledger import slots
 from headgate.memory import Memory
 from headgate.overview import INDEX, misindexed
+from headgate.pedigree import PEDIGREE
 from headgate.report import claims
 from headgate.reported import Reported
 from headgate.signers import AllowedSigners
@@ -26,6 +30,9 @@ from tasks.connect import alias_version, asking, checkpoints, client, declared
 from tasks.place import opened, store_of
 from tasks.record import Desk
 from tasks.remember import memory_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _PAGE = 200
 _INDEX = INDEX.removesuffix(".html")
@@ -155,4 +162,22 @@ def _pages(desk: Desk) -> dict[int, Display]:
             page = registry.search_model_versions(f"name='{desk.model}'", max_results=_PAGE, page_token=token)
             found += page
             token = page.token or ""
-    return {int(v.version): Display(v.description or "", dict(v.tags)) for v in found}
+    with tempfile.TemporaryDirectory() as place:
+        shown = {int(v.version): (v, _pictures(registry, v, Path(place))) for v in found}
+    return {number: Display(v.description or "", dict(v.tags), drawn) for number, (v, drawn) in shown.items()}
+
+
+def _pictures(registry: MlflowClient, version: Any, place: Path) -> dict[str, str]:
+    """The pictures of a version's page; without those that cannot be had, which are then found missing."""
+    found = {}
+    for name in (PICTURE, PEDIGREE) if LEDGER in version.tags else ():
+        with suppress(Exception):  # each kind of artifact store says in its own way that there is none
+            path = registry.download_artifacts(version.run_id, name, dst_path=str(_folder(place, version)))
+            found[name] = Path(path).read_text()
+    return found
+
+
+def _folder(place: Path, version: Any) -> Path:
+    path = place / str(version.version)
+    path.mkdir(exist_ok=True)
+    return path

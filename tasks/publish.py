@@ -14,15 +14,13 @@ from prefect.cache_policies import NO_CACHE
 
 from headgate.approval import moment
 from headgate.canonical import digest_of
-from headgate.card import PICTURE
 from headgate.checkpoint import sign
 from headgate.display import FORM, LONGEST, cut, display, linked
 from headgate.endorsement import endorsements, happened
 from headgate.estimate import Estimate, survey
-from headgate.forest import forest
 from headgate.judgement import Judged
 from headgate.metrics import RESOURCES
-from headgate.pedigree import PEDIGREE, image, pedigree
+from headgate.pedigree import image, pedigree
 from headgate.policy import Policy
 from headgate.quality import metrics_of
 from headgate.records import Evaluated, Registered
@@ -53,8 +51,7 @@ def publish(case: Case) -> None:
     release = desk.state(ledger).release(case.release)
     registered, evaluated = release.find(Registered), release.find(Evaluated)
     judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
-    drawn = pedigree(case.model, release, judged)
-    create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{image(drawn)}\n")
+    create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{image(pedigree(case.model, release, judged))}\n")
     if registered is None:
         return
     registry, policy = client(desk.home), desk.policy(release)
@@ -62,7 +59,8 @@ def publish(case: Case) -> None:
     form = _form(registry, case.model, registered.version)
     shown = {**due.tags, CHECKPOINT: sign(ledger, desk.signer).note.decode(), **({FORM: form} if form else {})}
     with asking(f"version {registered.version} of {case.model}"):
-        registry.log_text(registered.run, drawn, PEDIGREE)
+        for name, drawn in due.pictures.items():
+            registry.log_text(registered.run, drawn, name)
         if judged is not None:
             written = linked(due.description, registered.version, form)
             _publish_verdict(desk, registry, case, release, policy, judged, written)
@@ -90,8 +88,6 @@ def _publish_verdict(
     if folder.exists():
         pack(folder, endorsements(desk.signer, release, happened(release)))
         registry.log_artifacts(registered.run, str(folder), "package")
-    # Logged beside the package, because a halted release has none.
-    registry.log_text(registered.run, forest(judged, title=f"{release.id}: {judged.verdict.name}"), PICTURE)
     registry.update_registered_model(case.model, description=policy.model.purpose)
     registry.set_tag(registered.run, "mlflow.note.content", cut(card, _LONGEST_DESCRIPTION))
     _describe(registry, case.model, str(registered.version), card)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 from mlflow import MlflowClient
 from stage import Stage, run
 
 from headgate.audit import Findings
+from headgate.card import PICTURE
+from headgate.pedigree import PEDIGREE
 from tasks import publish
 from tasks.audit import audit_all
 
@@ -63,7 +67,22 @@ def tagged(name: str, value: str) -> Callable[[MlflowClient], None]:
     return lambda registry: registry.set_model_version_tag("toy", "1", name, value)
 
 
+def painted(name: str) -> Callable[[MlflowClient], None]:
+    return lambda registry: registry.log_text(run_of(registry), "<svg/>", name)
+
+
+def erased(name: str) -> Callable[[MlflowClient], None]:
+    return lambda registry: Path(urlparse(registry.get_run(run_of(registry)).info.artifact_uri).path, name).unlink()
+
+
+def run_of(registry: MlflowClient) -> str:
+    return str(registry.get_model_version("toy", "1").run_id)
+
+
 HARM = {
+    "a better picture of the gates": painted(PICTURE),
+    "another lineage": painted(PEDIGREE),
+    "no picture": erased(PICTURE),
     "a better figure": described(lambda card: card.replace("PASS", "PASS!", 1)),
     "no description": described(lambda _: ""),
     "a sentence more": described(lambda card: card + "Approved by everybody."),
