@@ -1,8 +1,11 @@
-# Everything runs in a virtual environment of its own, made on first use from the hash-checked requirements.txt.
+# Everything runs in a virtual environment of its own, made on first use from a hash-checked list: requirements.txt has what
+# Headgate needs, requirements-dev.txt also what its tests need.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --upgrade
 READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
 # Where Python may not keep its bytecode, every process compiles Prefect, MLflow and Great Expectations again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -13,25 +16,25 @@ help:            ## show the targets
 demo: $(READY)   ## install, then tell the whole story on real data
 	@$(BIN)/headgate demo
 
-test: $(READY)   ## install, then run the tests
+test: $(DEV)   ## install, then run the tests
 	@$(BIN)/python -m pytest
 
 check: lint types contracts test  ## all that CI runs
 
-lint: $(READY)
+lint: $(DEV)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
-types: $(READY)
+types: $(DEV)
 	@$(BIN)/mypy
 
-contracts: $(READY)
+contracts: $(DEV)
 	@$(BIN)/lint-imports
 
-proof: $(READY)  ## the longer proofs: simulations with more repetitions, more kill points
+proof: $(DEV)  ## the longer proofs: simulations with more repetitions, more kill points
 	@$(BIN)/python -m pytest -m proof --timeout 3600
 
-proof-stores: $(READY) .venv-rclone/.ready  ## `headgate store check` against rclone and Ceph (apt-get install radosgw ceph-mon ceph-osd)
+proof-stores: $(DEV) .venv-rclone/.ready  ## `headgate store check` against rclone and Ceph (apt-get install radosgw ceph-mon ceph-osd)
 	@infra/stores.sh rclone
 	@infra/stores.sh ceph
 
@@ -41,25 +44,33 @@ bench: $(READY)  ## the figures that the README quotes
 bench-gates: .venv-peers/.ready .venv-peers-older/.ready  ## the gates against what people use, in environments of their own
 	@.venv-peers/bin/python -m benchmarks.gates $(ARGS)
 
-bench-coverage: $(READY)  ## how often each bound misses the truth, by simulation
+bench-coverage: $(DEV)  ## how often each bound misses the truth, by simulation
 	@$(BIN)/python -m benchmarks.coverage $(ARGS)
 
-lock: $(READY)   ## compile requirements.txt from pyproject.toml again
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --extra dev --upgrade \
-	  pyproject.toml -o requirements.txt
-	@for peers in peers peers-older rclone; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
-	  --upgrade benchmarks/$$peers.in -o benchmarks/requirements-$$peers.txt || exit 1; done
+lock: $(DEV)     ## compile the lists of pinned packages from pyproject.toml again
+	@$(COMPILE) --extra install pyproject.toml -o requirements.txt
+	@$(COMPILE) --extra install --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@for peers in peers peers-older rclone; do $(COMPILE) benchmarks/$$peers.in -o benchmarks/requirements-$$peers.txt || exit 1; done
 
 clean:           ## remove the environment; the records in .headgate stay
 	rm -rf $(VENV)
 
-# The list is checked by its hashes; the project itself is then installed in place, with nothing left to resolve.
-$(READY): requirements.txt pyproject.toml
+# A list is checked by its hashes; the project itself is then installed in place, with nothing left to resolve.
+define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.txt
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes $<
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+endef
+
+$(READY): requirements.txt pyproject.toml
+	$(install)
+
+# The longer list holds the shorter one: whoever has it has both.
+$(DEV): requirements-dev.txt requirements.txt pyproject.toml
+	$(install)
+	@touch $(READY)
 
 .venv-%/.ready: benchmarks/requirements-%.txt
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*

@@ -130,14 +130,23 @@ def test_the_command_line_itself_imports_next_to_nothing() -> None:
     assert set(run.stdout.split()) & {"numpy", "scipy", "pydantic", "cryptography", "psutil", "rich"} == set()
 
 
-def test_dependencies_are_pinned_by_hashes_and_name_no_index() -> None:
-    text = (ROOT / "requirements.txt").read_text()
-    pins = re.findall(r"^([a-z0-9._-]+)==\S+.*\\$", text, re.MULTILINE | re.IGNORECASE)
+def pins_of(name: str) -> list[str]:
+    text = (ROOT / name).read_text()
+    return re.findall(r"^([a-z0-9._-]+==\S+).*\\$", text, re.MULTILINE | re.IGNORECASE)
+
+
+@pytest.mark.parametrize("listed", ["requirements.txt", "requirements-dev.txt"])
+def test_dependencies_are_pinned_by_hashes_and_name_no_index(listed: str) -> None:
+    text, pins = (ROOT / listed).read_text(), pins_of(listed)
     assert len(pins) > 100
     assert text.count("--hash=sha256:") >= len(pins)
     assert not re.search(r"--(extra-)?index-url [^\\]|https?://[^\s]*/simple", text)
     for name in ("prefect", "mlflow", "great-expectations", "scikit-learn", "pandas", "boto3"):
-        assert name in pins
+        assert any(pin.startswith(f"{name}==") for pin in pins)
+
+
+def test_what_the_tests_need_comes_beside_what_headgate_needs() -> None:
+    assert set(pins_of("requirements.txt")) < set(pins_of("requirements-dev.txt"))
 
 
 def test_the_server_stays_on_the_versions_that_work() -> None:
