@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from stage import Stage, run
 
 from headgate.errors import HeadgateError
 from headgate.records import Registered, Snapshot, Trained
 from headgate.signing import Signer, new_key
-from tasks import calibrate, evaluate, probe, register
+from tasks import calibrate, evaluate, live, probe, register
 from tasks.load import fetch, proof_of
 from tasks.move import look
 from tasks.promote import why_not
@@ -113,3 +117,25 @@ def test_the_signature_lies_in_mlflow_beside_the_model_for_whoever_gets_it_there
     shown = Path(stage.registry.download_artifacts(made.run, "model.sig")).read_bytes()
     assert shown == stage.desk.evidence.get(made.signature)
     assert opened(stage.desk, made, stage.desk.policy(stage.desk.release("toy-1"))) is not None
+
+
+def test_what_is_live_is_loaded_as_the_ledger_has_it_and_verified(stage: Stage) -> None:
+    home, made = stage.toy.home, registered(stage, stage.live)
+    frame = pd.read_parquet(stage.toy.evaluation).head(20)[list(stage.desk.release("toy-1").step(Trained).features)]
+    ours = opened(stage.desk, made, stage.desk.policy(stage.desk.release("toy-1")))
+    stage.registry.delete_registered_model_alias("toy", "champion")  # whoever asks MLflow would find nothing
+    for asked in ((), ("champion",)):
+        assert (live.load("toy", *asked, home=home).predict_proba(frame) == ours.predict_proba(frame)).all()
+    assert "got nothing at 'pilot'" in refused(lambda: live.load("toy", "pilot", home=home))
+    assert "got nothing" in refused(lambda: live.load("another", home=home))
+    path = fetch(stage.desk.home, made.source) / "model.skops"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert "model.skops" in refused(lambda: live.load("toy", home=home))
+
+
+def test_it_is_loaded_in_a_process_that_has_not_asked_for_anything_yet(stage: Stage) -> None:
+    code = f"from tasks.live import load; print(type(load('toy', home={str(stage.toy.home)!r})).__name__)"
+    assert stage.live
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Pipeline"
