@@ -25,6 +25,7 @@ from tasks.challenge import challenge
 from tasks.excuse import record_verdict
 from tasks.load import fetch, frame_of, proof_of
 from tasks.predict import features_of, labels_of, predictions
+from tasks.probe import FEW, MANY
 from tasks.record import Case, Desk
 from tasks.tally import Made, Scoring, opened, tallied
 from tasks.warm import take_probe
@@ -97,6 +98,7 @@ def _start_probe(desk: Desk, release: Release, policy: Policy) -> subprocess.Pop
         "features": release.step(Trained).features,
         "requests": policy.serving.requests,
         "warmup": policy.serving.warmup,
+        "loads": _loads(policy),
         "trusted": policy.train.trusted_types,
         "unsafe_pickle": policy.train.unsafe_pickle,
     }
@@ -107,6 +109,11 @@ def _start_probe(desk: Desk, release: Release, policy: Policy) -> subprocess.Pop
         probe.stdin.close()
     probe.stdin = None  # else `communicate` would flush what is closed
     return probe
+
+
+def _loads(policy: Policy) -> int:
+    """How often the probe loads the model again: more where a gate asks how long that takes."""
+    return MANY if any("load_ms" in gate.metrics for gate in policy.gate) else FEW
 
 
 def _answer(probe: subprocess.Popen[bytes], timeout: float) -> ServingProfile | None:

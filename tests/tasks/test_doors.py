@@ -60,6 +60,7 @@ def probing(stage: Stage, case: Case) -> str:
         features=release.step(Trained).features,
         requests=300,
         warmup=1,
+        loads=4,
         trusted=(),
         unsafe_pickle=False,
     )

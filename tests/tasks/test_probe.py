@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from stage import Stage, saying
 
+from headgate.gate import Gate
 from headgate.metrics import RESOURCES
 from headgate.records import Registered, Snapshot, Trained
 from headgate.serving import ServingProfile
 from tasks import probe as probe_module
 from tasks import warm
-from tasks.evaluate import _answer
+from tasks.evaluate import _answer, _loads
 from tasks.load import fetch, proof_of
 
 PROBE = [sys.executable, "-m", "tasks.probe"]
@@ -37,6 +38,7 @@ def question(stage: Stage, **changes: Any) -> bytes:
         "features": release.step(Trained).features,
         "requests": 321,
         "warmup": 4,
+        "loads": 8,
         "trusted": (),
         "unsafe_pickle": False,
     }
@@ -109,6 +111,13 @@ def test_a_model_that_only_predicts_is_measured_too(
     assert model.asked[304:] == [profile.batch_rows] * times, "the first batch is a warm-up"
     assert len(profile.batches_us) == times - 1
     assert len(profile.loads_ms) == 9
+
+
+def test_it_loads_more_often_where_a_gate_asks_how_long_that_takes(stage: Stage) -> None:
+    policy = stage.desk.policy(stage.desk.release("toy-1"))
+    assert _loads(policy) == 4
+    asked = policy.model_copy(update={"gate": (*policy.gate, Gate(metric="load_ms", max=900))})
+    assert _loads(asked) == 8
 
 
 def process(code: str) -> subprocess.Popen[bytes]:
