@@ -6,7 +6,9 @@ anyway. Started when a release begins, both are ready when they are needed. Noth
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import importlib
 import os
 import subprocess
@@ -81,7 +83,13 @@ def _expect(
 @functools.cache
 def _validator() -> Executor:
     # Spawned, not forked: a fork would copy Prefect's threads' locks.
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+    # Whoever started it waits for its end, which is quicker when it does not look for cycles first.
+    spawning = get_context("spawn")
+    return ProcessPoolExecutor(max_workers=1, mp_context=spawning, initializer=_leave_quickly)
+
+
+def _leave_quickly() -> None:
+    atexit.register(gc.freeze)
 
 
 def _new_probe() -> subprocess.Popen[bytes]:
