@@ -59,7 +59,7 @@ clean:           ## remove the environment; the records in .headgate stay
 define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes $<
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes $(if $(wildcard $(DEV)),requirements-dev.txt,$<)
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 endef
@@ -67,7 +67,7 @@ endef
 $(READY): requirements.txt pyproject.toml
 	$(install)
 
-# The longer list holds the shorter one: whoever has it has both.
+# The longer list holds the shorter one: whoever has it has both, and keeps it.
 $(DEV): requirements-dev.txt requirements.txt pyproject.toml
 	$(install)
 	@touch $(READY)

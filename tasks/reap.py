@@ -20,6 +20,7 @@ from prefect import State, get_client
 from prefect.runtime import flow_run
 from prefect.states import Completed, Crashed, Failed
 
+from headgate.errors import HeadgateError
 from headgate.release import Stage
 from tasks.record import Case, Desk
 
@@ -76,10 +77,14 @@ def reap(grace: timedelta = GRACE) -> tuple[str, ...]:
 
 
 def settle(home: Path) -> tuple[str, ...]:
-    """Close the runs that wait for people about a release that has gone on elsewhere, and return their names."""
+    """Close the runs that wait for people about a release that has gone on elsewhere, and return their names.
+
+    A run whose release cannot be read is left alone, and keeps no other from being closed.
+    """
     with get_client(sync_client=True) as client:
         ours = [run for run in _runs(client, "PAUSED") if run.labels.get(HOME) == str(home) and RELEASE in run.labels]
-        over = [(run, stage) for run in ours if (stage := _stage(home, run)) != "waiting"]
+        told = [(run, stage) for run in ours if (stage := _stage(home, run)) is not None]
+        over = [(run, stage) for run, stage in told if stage != "waiting"]
         for run, stage in over:
             client.set_flow_run_state(run.id, ending(stage, str(run.labels[RELEASE])))
     return tuple(run.name for run, _ in over)
@@ -137,9 +142,12 @@ def _state_type(kind: str) -> StateType:
     return StateType(kind)
 
 
-def _stage(home: Path, run: FlowRun) -> Stage:
+def _stage(home: Path, run: FlowRun) -> Stage | None:
     name = str(run.labels[RELEASE])
-    return Desk(home, name.rpartition("-")[0]).release(name).stage
+    try:
+        return Desk(home, name.rpartition("-")[0]).release(name).stage
+    except HeadgateError:  # the audit says what is wrong with its ledger
+        return None
 
 
 def _advice(run: FlowRun) -> str:

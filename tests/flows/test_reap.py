@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import get_current_settings
 from prefect.states import Running, Suspended
 
-from tasks.reap import HOME, PROCESS, RELEASE, is_gone, mark, reap
+from tasks.reap import HOME, PROCESS, RELEASE, is_gone, mark, reap, settle
 from tasks.record import Desk
 from tasks.request import request
 
@@ -120,6 +120,21 @@ def test_a_run_that_lives_or_waits_or_is_elsewhere_or_says_nothing_is_left_alone
     assert state(scheduled) in ("Pending", "Scheduled")
     assert state(dead) == "Crashed"
     assert reap(NO_GRACE) == ()
+
+
+def test_a_waiting_run_whose_release_cannot_be_read_keeps_no_other_from_being_closed(toy: Toy) -> None:
+    case = request.fn(str(toy.home), str(toy.folder), "dana@toy.example")
+    labels = {HOME: str(toy.home)}
+    unread, over, elsewhere = (
+        running(None, **{**labels, RELEASE: "toy-99"}),
+        running(None, **{**labels, RELEASE: case.release}),  # which runs, and so waits for nobody
+        running(None, **{HOME: "/x", RELEASE: case.release}),
+    )
+    with get_client(sync_client=True) as client:
+        for run in (unread, over, elsewhere):
+            client.set_flow_run_state(run, Suspended(timeout_seconds=3600, pause_key="k"), force=True)
+    assert settle(toy.home) == (read(over).name,)
+    assert [state(run) for run in (unread, elsewhere)] == ["Suspended"] * 2
 
 
 def test_a_number_that_another_process_was_given_since_is_not_taken_for_the_first(

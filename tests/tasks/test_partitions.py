@@ -32,6 +32,7 @@ from headgate.tally import Tally, count
 from tasks import load, steady, stream, tally
 from tasks.load import file_digest, snapshot_path, verified_once
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
+from tasks.record import Desk
 from tasks.stream import batches_of, types_of
 from tasks.tally import Made, Scoring, counted, merged, tallied
 
@@ -91,7 +92,6 @@ def plain(frame: pd.DataFrame) -> pa.Table:
 @pytest.fixture
 def grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "BATCH", GRID)
-    monkeypatch.setattr(tally, "client", lambda _: None)
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_groups_that_are_few_in_every_batch_and_too_many_together_are_refused(
         counted(work, 0, 14 * GRID)
 
 
-def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -285,12 +285,13 @@ def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.Mon
         time.sleep(0.02)
         inside.pop()
 
-    monkeypatch.setattr(tally, "fetch", Path)
+    monkeypatch.setattr(tally, "fetch", lambda _, source: Path(source))
     monkeypatch.setattr(tally, "open_model", slow)
     monkeypatch.setattr(tally, "proof_of", lambda *_: None)
     registered = Registered(version=1, run="r", source="m", files={}, signature=digest_of(b""))
+    desk = Desk(tmp_path, "toy")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: tally.opened(None, registered, policy), range(4)))
+        list(pool.map(lambda _: tally.opened(desk, registered, policy), range(4)))
     assert most == [1, 1, 1, 1]
 
 
