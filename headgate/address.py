@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit, urlunsplit
 
@@ -62,8 +62,17 @@ def is_form(url: str) -> bool:
 def filled(form: str, version: int) -> str:
     """The address of the promotion's form with a version filled in, as Prefect is asked for it by the other pages."""
     parts = urlsplit(form)
-    given = quote(json.dumps({**(_parameters(parts) or {}), "version": version}))
-    return urlunsplit(parts._replace(query=f"parameters={given}"))
+    return form_at(urlunsplit(parts._replace(query="")), {**(_parameters(parts) or {}), "version": version})
+
+
+def form_at(place: str, parameters: Mapping[str, object]) -> str:
+    """The address of a deployment's form in Prefect that is to be filled in with these parameters."""
+    return f"{place}?parameters={quote(json.dumps(dict(parameters)))}"
+
+
+def version_page(mlflow: str, model: str, version: int) -> str:
+    """The address of the page of a registered version."""
+    return f"{mlflow}/#/models/{model}/versions/{version}"
 
 
 def _parameters(parts: SplitResult) -> dict[str, object] | None:

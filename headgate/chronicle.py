@@ -121,11 +121,6 @@ def clock(time: str) -> str:
     return f"{moment(time).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def version_of(number: int | None) -> str:
-    """A version in words."""
-    return "no version" if number is None else f"version {number}"
-
-
 def _decision(entry: Entry) -> Decision:
     record = record_of(entry.kind, dict(entry.body))
     halted = record if isinstance(record, Halted) else None

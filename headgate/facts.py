@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 
-from headgate.chronicle import Chronicle, chronicle, clock, version_of
+from headgate.chronicle import Chronicle, chronicle, clock
 from headgate.entry import moment
 from headgate.history import MOVING, Span, spans
 from headgate.ledger import Ledger
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Evaluated, Registered
-from headgate.release import Release
+from headgate.release import Release, version_of
 from headgate.state import State
 from headgate.stewardship import Impact
 from headgate.story import sentence
@@ -182,19 +182,23 @@ def _doubts(span: Span) -> Iterator[str]:
 
 
 def _waits(state: State, made: str) -> Iterator[Wait]:
-    for release in state.releases.values():
-        asked = release.find(ApprovalRequested)
-        if asked is not None and release.stage in ("waiting", "approved", "promoting"):
-            yield Wait(
-                release=release.id,
-                version=release.step(Registered).version,
-                owed=tuple(f"{n} × {role}" for role, n in release.missing.items()),
-                agreed=tuple(f"{a.record.person} as {a.record.role}" for a in release.approvals),
-                deputies=tuple(f"{to} for {role}" for role, to in release.deputies.items()),
-                since=release.asked or release.opened,
-                until=asked.expires,
-                overdue=moment(asked.expires) <= moment(made),
-            )
+    for release in _waiting(state):
+        expires = release.step(ApprovalRequested).expires
+        yield Wait(
+            release=release.id,
+            version=release.step(Registered).version,
+            owed=tuple(f"{n} × {role}" for role, n in release.missing.items()),
+            agreed=tuple(f"{a.record.person} as {a.record.role}" for a in release.approvals),
+            deputies=tuple(f"{to} for {role}" for role, to in release.deputies.items()),
+            since=release.asked or release.opened,
+            until=expires,
+            overdue=moment(expires) <= moment(made),
+        )
+
+
+def _waiting(state: State) -> list[Release]:
+    """The releases that people were asked about and that are not over."""
+    return [r for r in state.releases.values() if r.stage in ("waiting", "approved", "promoting")]
 
 
 def _subjects(state: State) -> list[tuple[Release, tuple[str, ...]]]:
@@ -202,8 +206,7 @@ def _subjects(state: State) -> list[tuple[Release, tuple[str, ...]]]:
     for alias, version in state.aliases.items():
         if (maker := state.maker(version)) is not None:
             names[maker.id] = (*names.get(maker.id, ()), alias)
-    waiting = [r.id for r in state.releases.values() if r.stage in ("waiting", "approved", "promoting")]
-    found = [*names, *(name for name in waiting if name not in names)]
+    found = [*names, *(r.id for r in _waiting(state) if r.id not in names)]
     return [(state.release(name), names.get(name, ())) for name in found or _last_judged(state)]
 
 

@@ -67,9 +67,10 @@ def decide(codes: Any, starts: Any, labels: Any, scores: Any, threshold: float, 
             cell += (2 - m) * (scores[m][i] >= threshold)
             pair = pair * _COARSE + coarse_of[bin_of[math.ceil(scores[m][i] * _UNIT)]]
         for k in range(len(codes)):
-            cells[starts[k] + codes[k, i], cell] += 1
+            group = starts[k] + codes[k, i]
+            cells[group, cell] += 1
             if len(scores) == 2:
-                joint[starts[k] + codes[k, i], pair] += 1
+                joint[group, pair] += 1
 
 
 @_compile
@@ -92,17 +93,19 @@ def total(codes: Any, starts: Any, labels: Any, scores: Any, tables: Any, sums: 
             tenth = max(math.ceil(score * grid.CALIBRATION_BINS), 1) - 1
             losses, squares, residuals = _powers(own * _PER_UNIT), _powers(residual * residual), _powers(residual)
             for k in range(len(codes)):
+                group = starts[k] + codes[k, i]
                 for p in range(3):
-                    means[starts[k] + codes[k, i], 0, m, p] += losses[p]
-                    means[starts[k] + codes[k, i], 1, m, p] += squares[p]
-                    reliability[starts[k] + codes[k, i], m, tenth, p] += residuals[p]
+                    means[group, 0, m, p] += losses[p]
+                    means[group, 1, m, p] += squares[p]
+                    reliability[group, m, tenth, p] += residuals[p]
             loss, square = own - loss, residual * residual - square
         if models == 2:
             losses, squares = _powers(-loss * _PER_UNIT), _powers(-square)
             for k in range(len(codes)):
+                group = starts[k] + codes[k, i]
                 for p in range(3):
-                    means[starts[k] + codes[k, i], 0, 2, p] += losses[p]
-                    means[starts[k] + codes[k, i], 1, 2, p] += squares[p]
+                    means[group, 0, 2, p] += losses[p]
+                    means[group, 1, 2, p] += squares[p]
 
 
 @_compile

@@ -80,13 +80,14 @@ def moments(sums: Array, n: ArrayLike, *, fine: bool = False) -> Moments:
     least = np.maximum(NO_FINE_VARIANCE * square, _DUST) if fine else NO_VARIANCE
     varies = (rows > 1) & (spread > least)
     safe = np.where(varies, spread, 1.0)
+    cubed = safe * np.sqrt(safe)  # of the standard deviation
     sure = safe + rounding * (1 + 2 * np.abs(mean))
     return Moments(
         mean,
         np.where(varies, sure * rows / np.maximum(rows - 1, 1), 0.0),
-        np.where(varies, third / (safe * np.sqrt(safe)), 0.0),
+        np.where(varies, third / cubed, 0.0),
         rows,
-        np.where(varies, rounding * (1 + 3 * np.abs(mean) + 9 * mean * mean) / (safe * np.sqrt(safe)), 0.0),
+        np.where(varies, rounding * (1 + 3 * np.abs(mean) + 9 * mean * mean) / cubed, 0.0),
     )
 
 

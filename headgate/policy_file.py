@@ -17,8 +17,9 @@ from headgate.toml_file import as_json, document, problems
 MAX_BYTES = 1 << 20
 
 
+@functools.lru_cache(maxsize=16)
 def parse(data: bytes, where: str) -> Policy:
-    """The policy in `data`.
+    """The policy in `data`; the same bytes are not read twice, because a report, a release and an audit ask often.
 
     Args:
         data: the bytes of a TOML file, at most 1 MiB.

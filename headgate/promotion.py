@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from headgate.records import ApprovalRequested, Evaluated, PromotionStarted, Registered, Validated
-from headgate.release import Release
+from headgate.release import Release, version_of
 from headgate.state import State
 from headgate.verdict import Verdict
 from headgate.watch import RollbackStarted
@@ -94,7 +94,7 @@ def _of_aliases(state: State, release: Release, alias: str, seen: Seen) -> Itera
     evaluated = release.find(Evaluated)
     if evaluated is not None and evaluated.champion != decided:
         yield (
-            f"the gates compared with {_version(evaluated.champion)}, but '{alias}' is now {_version(decided)}: "
+            f"the gates compared with {version_of(evaluated.champion)}, but '{alias}' is now {version_of(decided)}: "
             "release again, against the current champion"
         )
     registered = release.find(Registered)
@@ -103,14 +103,14 @@ def _of_aliases(state: State, release: Release, alias: str, seen: Seen) -> Itera
     ours = state.intention is not None and state.intention.release == release.id
     mid_promotion = ours and registered is not None and seen.live == registered.version
     if seen.live != decided and not mid_promotion:
-        shown, recorded = _version(seen.live), _version(decided)
+        shown, recorded = version_of(seen.live), version_of(decided)
         yield f"MLflow's '{alias}' is {shown}, the ledger says {recorded}: somebody else moved it"
     if state.intention is not None and state.intention.release != release.id:
         whose = state.intention.release
         what = "a rollback" if whose is None else f"the promotion of {whose}"
         yield f"{what} is still open; settle it first with `headgate guard {state.model}`"
     for slot, incident in state.incidents.items():
-        was, shown = _version(incident.recorded), _version(incident.shown)
+        was, shown = version_of(incident.recorded), version_of(incident.shown)
         yield (
             f"the incident of slot {slot} is open: '{incident.alias}' was found at {shown} instead of {was}; "
             f"see `headgate guard {state.model}`"
@@ -129,7 +129,3 @@ def settle(intention: PromotionStarted | RollbackStarted, live: int | None) -> L
     if live == intention.new:
         return "record"
     return "act" if live == intention.old or isinstance(intention, RollbackStarted) else "stop"
-
-
-def _version(version: int | None) -> str:
-    return "no version" if version is None else f"version {version}"

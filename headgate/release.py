@@ -44,6 +44,11 @@ Stage = Literal["running", "waiting", "approved", "promoting", "promoted", "reje
 R = TypeVar("R", bound=Record)
 
 
+def version_of(number: int | None) -> str:
+    """A version in words."""
+    return "no version" if number is None else f"version {number}"
+
+
 @dataclass(frozen=True)
 class Answer:
     """A person's signed answer, the slot and time of its record, and the slot of its withdrawal, if there is one."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Literal
 
-from headgate.chronicle import Excuse, clock, version_of
+from headgate.chronicle import Excuse, clock
 from headgate.entry import moment
 from headgate.facts import Facts, Live
 from headgate.plain_summary import spoken
+from headgate.release import version_of
 from headgate.subject import Subject
 from headgate.verdict import Verdict
 

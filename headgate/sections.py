@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from headgate.address import Places, filled
-from headgate.chronicle import Decision, Excuse, Trouble, version_of
+from headgate.address import Places, filled, version_page
+from headgate.chronicle import Decision, Excuse, Trouble
 from headgate.facts import About, Facts, Live, Wait
 from headgate.markup import Markup, element, joined, listed, table
 from headgate.portrait import named, worth
+from headgate.release import version_of
 from headgate.risks import Risk
 from headgate.signs import TONES, chip, described, when
 
@@ -44,8 +45,7 @@ def _alive(live: Live, told: Facts, places: Places) -> Iterator[tuple[str, objec
 
 def links_of(model: str, version: int, release: str | None, places: Places, *, form: bool = False) -> Markup | None:
     """The links about a version: MLflow's page, the package, and the form that promotes it."""
-    found = {f"version {version} in MLflow": f"{places.mlflow}/#/models/{model}/versions/{version}"}
-    found = found if places.mlflow else {}
+    found = {f"version {version} in MLflow": version_page(places.mlflow, model, version)} if places.mlflow else {}
     if places.packages and release:
         found |= {"package": f"{places.packages}/{release}/", "card": f"{places.packages}/{release}/card.md"}
     if places.form and form:

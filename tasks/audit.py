@@ -163,21 +163,20 @@ def _pages(desk: Desk) -> dict[int, Display]:
             found += page
             token = page.token or ""
     with tempfile.TemporaryDirectory() as place:
-        shown = {int(v.version): (v, _pictures(registry, v, Path(place))) for v in found}
-    return {number: Display(v.description or "", dict(v.tags), drawn) for number, (v, drawn) in shown.items()}
+        drawn = {v.version: _pictures(registry, v, Path(place, str(v.version))) for v in found}
+    return {int(v.version): Display(v.description or "", dict(v.tags), drawn[v.version]) for v in found}
 
 
 def _pictures(registry: MlflowClient, version: Any, place: Path) -> dict[str, str]:
-    """The pictures of a version's page; without those that cannot be had, which are then found missing."""
+    """The pictures of a version's page; without those that cannot be had, which are then found missing.
+
+    Args:
+        place: a folder that is to be made for them.
+    """
     found = {}
+    place.mkdir()
     for name in (PICTURE, PEDIGREE) if LEDGER in version.tags else ():
         with suppress(Exception):  # each kind of artifact store says in its own way that there is none
-            path = registry.download_artifacts(version.run_id, name, dst_path=str(_folder(place, version)))
+            path = registry.download_artifacts(version.run_id, name, dst_path=str(place))
             found[name] = Path(path).read_text()
     return found
-
-
-def _folder(place: Path, version: Any) -> Path:
-    path = place / str(version.version)
-    path.mkdir(exist_ok=True)
-    return path

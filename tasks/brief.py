@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.address import bare
+from headgate.address import bare, version_page
 from headgate.approval import moment
 from headgate.brief import brief, signing
 from headgate.judgement import Judged
@@ -61,7 +61,7 @@ def _links(desk: Desk, release: Release) -> dict[str, str]:
     place = browsable(desk)
     if place is None:
         return {**found, "MLflow has no page here; this starts one": "headgate up"}
-    version = f"{place}/#/models/{desk.model}/versions/{registered.version}"
+    version = version_page(place, desk.model, registered.version)
     card = f"{place}/get-artifact?path=package/card.md&run_uuid={registered.run}"
     return {f"version {registered.version} in MLflow": version, "the package's card": card, **found}
 

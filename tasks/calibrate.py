@@ -22,7 +22,7 @@ from headgate.release import Release
 from headgate.serving import ServingProfile
 from headgate.state import State
 from tasks.keep import keep
-from tasks.load import check_table, fetch, file_digest, open_model, proof_of, read_table
+from tasks.load import check_table, file_digest, opened, read_table
 from tasks.predict import custom_scores, features_of, labels_of, predictions, slice_columns, taught
 from tasks.read import read_policy
 from tasks.record import Desk
@@ -131,13 +131,10 @@ def _newest(state: State) -> Release | None:
 
 def _released(desk: Desk, release: Release, role: str) -> _Made:
     registered, served = release.step(Registered), release.step(Evaluated).serving
-    how = desk.policy(release).train
-    folder, proof = fetch(desk.home, registered.source), proof_of(desk, registered)
-    model = open_model(folder, proof, trusted=how.trusted_types, unsafe_pickle=how.unsafe_pickle)
     return _Made(
         told=f"{role}, version {registered.version} of {release.id}",
         version=registered.version,
-        model=model,
+        model=opened(desk, registered, desk.policy(release)),
         features=release.step(Trained).features,
         serving=None if served is None else ServingProfile.from_bytes(desk.evidence.get(served)),
     )

@@ -23,11 +23,11 @@ from headgate.state import State
 from headgate.tally import Tally
 from tasks.challenge import challenge
 from tasks.excuse import record_verdict
-from tasks.load import fetch, frame_of, proof_of
+from tasks.load import fetch, frame_of, opened, proof_of
 from tasks.predict import features_of, labels_of, predictions
 from tasks.probe import FEW, MANY
 from tasks.record import Case, Desk
-from tasks.tally import Made, Scoring, opened, tallied
+from tasks.tally import Made, Scoring, tallied
 from tasks.warm import take_probe
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from urllib.parse import quote
+
+from headgate.address import form_at
 
 
 def form_of(flow: str, name: str, **filled: object) -> str | None:
@@ -23,5 +23,4 @@ def form_of(flow: str, name: str, **filled: object) -> str | None:
             found = client.read_deployment_by_name(f"{flow}/{name}")
     except ObjectNotFound:
         return None
-    given = quote(json.dumps({**found.parameters, **filled}))
-    return f"{place}/v2/deployments/deployment/{found.id}/run?parameters={given}"
+    return form_at(f"{place}/v2/deployments/deployment/{found.id}/run", {**found.parameters, **filled})

@@ -15,7 +15,7 @@ from headgate.errors import BadInput
 from headgate.records import Registered
 from headgate.release import Release
 from headgate.state import State
-from tasks.load import fetch, open_model, proof_of
+from tasks.load import opened
 from tasks.record import Desk
 
 
@@ -32,10 +32,7 @@ def load(model: str, alias: str | None = None, *, home: Path | str = ".headgate"
     """
     desk = Desk(Path(home), model)
     release = _maker(model, desk.state(), alias)
-    registered, train = release.step(Registered), desk.policy(release).train
-    folder = fetch(desk.home, registered.source)
-    proof = proof_of(desk, registered)
-    return open_model(folder, proof, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
+    return opened(desk, release.step(Registered), desk.policy(release))
 
 
 def _maker(model: str, state: State, alias: str | None) -> Release:

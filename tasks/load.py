@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from headgate.canonical import digest_of, digits
@@ -14,6 +15,7 @@ from headgate.entry import Digest
 from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
 from headgate.home import Home
 from headgate.model_signature import SIGNATURE, UNSIGNED, signed_files
+from headgate.policy import Policy
 from headgate.records import Registered, Table
 from headgate.signing import Verifier
 from tasks.connect import client
@@ -26,6 +28,11 @@ SUFFIXES = (".csv", ".parquet")
 
 # Classes that scikit-learn's own estimators consist of and that skops does not know as harmless by itself.
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+
+
+# Reading arrays parses their headers, and Python 3.11's parser fails at random when two threads use it at once:
+# "AST constructor recursion depth mismatch".
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,19 @@ def changed_files(folder: Path, proof: Proof) -> tuple[str, ...]:
     found, expected = files_of(folder), proof.files
     changed = {name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)}
     return tuple(sorted(changed | (set() if proof.sound else {SIGNATURE})))
+
+
+def opened(desk: Desk, registered: Registered, policy: Policy) -> Any:
+    """The fitted estimator of a registered version, fetched and verified.
+
+    Raises:
+        Tampered, BadInput: as `open_model`.
+        Unavailable: MLflow or the store does not answer.
+    """
+    train, proof = policy.train, proof_of(desk, registered)
+    with _one_at_a_time:
+        folder = fetch(desk.home, registered.source)
+        return open_model(folder, proof, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
 
 
 def open_model(folder: Path, proof: Proof, *, trusted: Iterable[str], unsafe_pickle: bool) -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
@@ -25,7 +24,7 @@ from headgate.records import Registered, Table
 from headgate.scheme import Scheme
 from headgate.slices import ALL, MAX_GROUPS, as_tuple, groups_of
 from headgate.tally import Tally, count, merge
-from tasks.load import fetch, open_model, proof_of, verified_once
+from tasks.load import opened, verified_once
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
 from tasks.record import Desk
 from tasks.steady import steady
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
 
 PART = 4 * BATCH
 """Rows of a partition: some seconds of work, of which opening models and handing over is little."""
-
-# Reading arrays parses their headers, and Python 3.11's parser fails at random when two threads use it at once:
-# "AST constructor recursion depth mismatch".
-_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -100,14 +95,6 @@ def counted(scoring: Scoring, first: int, last: int) -> Tally:
     with steady():
         batches = batches_of(path, scoring.types, _columns(scoring), first, last)
         return _whole(count(scheme, (_batch(scoring, models, frame) for frame in batches)), last - first)
-
-
-def opened(desk: Desk, registered: Registered, policy: Policy) -> Any:
-    """The fitted estimator of a registered version, verified: see `tasks.load.open_model`."""
-    train, proof = policy.train, proof_of(desk, registered)
-    with _one_at_a_time:
-        folder = fetch(desk.home, registered.source)
-        return open_model(folder, proof, trusted=train.trusted_types, unsafe_pickle=train.unsafe_pickle)
 
 
 def merged(a: Tally, b: Tally) -> Tally:

@@ -16,11 +16,11 @@ from headgate.errors import HeadgateError
 from headgate.records import Registered, Snapshot, Trained
 from headgate.signing import Signer, new_key
 from tasks import calibrate, evaluate, live, probe, register
-from tasks.load import fetch, proof_of
+from tasks.load import fetch, opened, proof_of
 from tasks.move import look
 from tasks.promote import why_not
 from tasks.record import Case
-from tasks.tally import Made, Scoring, opened, tallied
+from tasks.tally import Made, Scoring, tallied
 
 Door = Callable[[Stage, Case], str]
 

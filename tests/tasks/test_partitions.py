@@ -285,13 +285,13 @@ def test_models_are_opened_one_at_a_time(policy: Policy, monkeypatch: pytest.Mon
         time.sleep(0.02)
         inside.pop()
 
-    monkeypatch.setattr(tally, "fetch", lambda _, source: Path(source))
-    monkeypatch.setattr(tally, "open_model", slow)
-    monkeypatch.setattr(tally, "proof_of", lambda *_: None)
+    monkeypatch.setattr(load, "fetch", lambda _, source: Path(source))
+    monkeypatch.setattr(load, "open_model", slow)
+    monkeypatch.setattr(load, "proof_of", lambda *_: None)
     registered = Registered(version=1, run="r", source="m", files={}, signature=digest_of(b""))
     desk = Desk(tmp_path, "toy")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: tally.opened(desk, registered, policy), range(4)))
+        list(pool.map(lambda _: load.opened(desk, registered, policy), range(4)))
     assert most == [1, 1, 1, 1]
 
 
