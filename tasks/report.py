@@ -109,10 +109,13 @@ def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o644)
-        Path(draft).replace(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                os.fchmod(file.fileno(), 0o644)
+            Path(draft).replace(path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
     except OSError as error:
         raise Unavailable(
             f"report {path}",

@@ -11,7 +11,7 @@ from model_folder import PEOPLE
 from stage import Stage
 
 from flows.cli import cli
-from headgate.errors import HeadgateError, Tampered
+from headgate.errors import HeadgateError, Tampered, Unavailable
 from headgate.records import Evaluated
 from headgate.report import claims
 from tasks import report as reports
@@ -143,3 +143,11 @@ def test_what_keeps_a_page_from_being_written_stops_nothing(
     assert "the report of toy not written: no" in caplog.text
     with pytest.raises(HeadgateError):
         report(stage.toy.home / "none", "toy")
+
+
+def test_a_page_that_cannot_take_its_place_leaves_no_draft_behind(stage: Stage) -> None:
+    taken = stage.toy.home / "reports" / "toy.html"
+    taken.mkdir(parents=True)
+    with pytest.raises(Unavailable, match=r"toy\.html"):
+        report(stage.toy.home, "toy")
+    assert [path.name for path in taken.parent.iterdir()] == ["toy.html"]
