@@ -51,7 +51,7 @@ caption { text-align: left; padding: .6rem .9rem; color: var(--soft); font-size:
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem; border-top: 1px solid var(--line); }
 td { overflow-wrap: break-word; } td p { margin: 0 0 .3rem; }
 thead th { color: var(--soft); font-size: .8rem; font-weight: 600; border-top: 0; white-space: nowrap; }
-tbody th { font-weight: 600; }
+tbody th { font-weight: 600; } tbody th a { display: inline-block; min-width: 8rem; }
 .wide td, .wide tbody th { white-space: nowrap; }
 .wide tbody th { position: sticky; left: 0; background: var(--paper); }
 .long { overflow-wrap: anywhere; }
