@@ -145,9 +145,9 @@ def test_what_keeps_a_page_from_being_written_stops_nothing(
         report(stage.toy.home / "none", "toy")
 
 
-def test_a_page_that_cannot_take_its_place_leaves_no_draft_behind(stage: Stage) -> None:
-    taken = stage.toy.home / "reports" / "toy.html"
-    taken.mkdir(parents=True)
+def test_a_page_that_cannot_take_its_place_leaves_no_draft_behind(stage: Stage, tmp_path: Path) -> None:
+    taken = tmp_path / "toy.html"
+    taken.mkdir()
     with pytest.raises(Unavailable, match=r"toy\.html"):
-        report(stage.toy.home, "toy")
-    assert [path.name for path in taken.parent.iterdir()] == ["toy.html"]
+        report(stage.toy.home, "toy", taken)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.html"]
