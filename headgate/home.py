@@ -56,6 +56,16 @@ class Home:
         """The pages for stakeholders: derived, and made again at any time."""
         return self.root / "reports"
 
+    @property
+    def telemetry(self) -> Path:
+        """What the router answered and what became of it, by model: rows of people, apart from the evidence."""
+        return self.root / "telemetry"
+
+    @property
+    def flags(self) -> Path:
+        """Who is served which version of each model, in flagd's format: derived from the ledgers."""
+        return self.root / "flags.json"
+
     def package(self, release: str) -> Path:
         """The release package of `release`, as a folder."""
         return self.root / "packages" / release
