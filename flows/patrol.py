@@ -12,6 +12,7 @@ from tasks.guard import guard as look_after
 from tasks.notify import notify
 from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
+from tasks.roll import roll_on
 
 
 @flow(name="guard", persist_result=False)
@@ -34,6 +35,7 @@ def guard(home: str = ".headgate") -> State[None]:
 def _patrol(home: Path, model: str) -> str | None:
     try:
         done = look_after(str(home), model)
+        roll_on(home, model)
         notify(home, model)
         if done:
             from tasks.report import refresh  # its figures are imported only where there is something to tell

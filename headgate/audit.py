@@ -41,12 +41,15 @@ from headgate.records import (
     PromotionStarted,
     Rejected,
     Requested,
+    Terms,
     Validated,
     record_of,
     relied_on,
 )
+from headgate.release import Answer
 from headgate.reported import Reported, misreported, told_from
 from headgate.revocation import revocation_objections
+from headgate.rollout import quorum, terms
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
@@ -221,12 +224,21 @@ def _judged(at: Place) -> int:
 
 
 def _quorum(walk: Walk, at: Place, record: ApprovalRequested) -> Iterator[Anomaly]:
-    asked = walk.policy(at.release).approval
+    policy = walk.policy(at.release)
+    asked, due = policy.approval, quorum(policy, record.stage)
     latest = moment(at.time) + timedelta(hours=asked.expires_hours)
-    if record.roles != dict(asked.roles) or moment(record.expires) > latest:
-        yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{asked.roles} until {latest}")
+    if record.roles != due or moment(record.expires) > latest:
+        yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{due} until {latest}")
     if record.clicks != asked.ui_click:
         yield at.anomaly("other_quorum", f"clicks of {list(record.clicks)}", f"clicks of {list(asked.ui_click)}")
+    if record.stage is None:
+        yield from _stages(at, record, terms(policy))
+
+
+def _stages(at: Place, record: ApprovalRequested, due: tuple[Terms, ...]) -> Iterator[Anomaly]:
+    # A ledger from before there were several names none, and one is not skipped by that.
+    if record.rollout != due and (record.rollout, len(due)) != ((), 1):
+        yield at.anomaly("other_rollout", [t.name for t in record.rollout], f"{[t.name for t in due]}, by the policy")
 
 
 def _approval(walk: Walk, at: Place, record: Approved | Withdrawn) -> Iterator[Anomaly]:
@@ -276,18 +288,30 @@ def _revocation(walk: Walk, at: Place, record: WaiverRevoked) -> Iterator[Anomal
 
 
 def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anomaly]:
-    alias = walk.policy(at.release).alias
+    # By the stages that people were told of, which were compared with the policy's when they were asked.
+    alias = at.release.next_stage.alias if at.release.next_stage else walk.policy(at.release).alias
     if record.alias != alias:
         yield at.anomaly("other_alias", record.alias, f"{alias}, which is the policy's")
-    for given in (a.record for a in at.release.approvals):
-        against = _objections(walk, at, given, AllowedSigners.parse(walk.get(given.signers).decode()))
+    for answer in at.release.approvals:
+        signers = AllowedSigners.parse(walk.get(answer.record.signers).decode())
+        against = _objections(walk, at, answer.record, signers, answer)
         yield from (at.anomaly("void_approval", reason, _COUNTS) for reason in against)
     yield from _still(walk, at)
 
 
-def _objections(walk: Walk, at: Place, record: Approved | Withdrawn, signers: AllowedSigners) -> tuple[str, ...]:
-    text, signature = walk.get(record.statement), None if record.signature is None else walk.get(record.signature)
-    return objections(text, signature, signers=signers, ledger=at.before, release=at.release, at=at.time, record=record)
+def _objections(
+    walk: Walk, at: Place, record: Approved | Withdrawn, signers: AllowedSigners, answer: Answer | None = None
+) -> tuple[str, ...]:
+    return objections(
+        walk.get(record.statement),
+        None if record.signature is None else walk.get(record.signature),
+        signers=signers,
+        ledger=at.before,
+        release=at.release,
+        at=at.time if answer is None else at.release.judged_at(answer, at.time),
+        record=record,
+        request=None if answer is None else at.release.answered(answer),
+    )
 
 
 _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {

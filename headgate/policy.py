@@ -235,7 +235,16 @@ class Retention(Part):
 
 
 class Stage(Part):
-    """One step of the rollout. Only the alias of the last stage is moved so far; see ARCHITECTURE.md."""
+    """One step of the rollout.
+
+    Attributes:
+        alias: in MLflow's registry, of the version that this stage is served.
+        audience: who is in it: per attribute of a request the values that belong; everybody if there is none.
+        share: of the audience, by a bucket that keeps a subject where it is.
+        soak_minutes, min_requests: how long it lasts, and how much it must answer, before the next stage.
+        needs: the roles that agree to this stage for itself, once the one before has soaked: one person each, or as
+            many as are said (`{ risk = 2 }`). Of the first stage they are asked with all others.
+    """
 
     name: Name
     alias: Alias
@@ -243,7 +252,12 @@ class Stage(Part):
     share: Share = 1.0
     soak_minutes: Annotated[float, Field(ge=0)] = 0
     min_requests: Annotated[int, Field(ge=0)] = 0
-    needs: tuple[Name, ...] = ()
+    needs: tuple[Name, ...] | dict[Name, Annotated[int, Field(ge=1, le=20)]] = ()
+
+    @property
+    def quorum(self) -> dict[str, int]:
+        """How many people per role it needs for itself."""
+        return dict(self.needs) if isinstance(self.needs, dict) else dict.fromkeys(self.needs, 1)
 
 
 class Rollout(Part):
