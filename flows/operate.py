@@ -117,12 +117,11 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     from tasks.guard import clear, look_after
     from tasks.place import models_of
     from tasks.record import Desk
-    from tasks.roll import roll_on
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
-    done = {name: (*look_after(site.home, name), *roll_on(site.home, name)) for name in names}
+    done = {name: (*look_after(site.home, name), *_rolled(site.home, name)) for name in names}
     _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)
@@ -142,6 +141,14 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
     names = [known(site, model, model)] if model else models_of(site.home)
     show_waiting([Desk(site.home, name) for name in names], as_json=as_json)
+
+
+def _rolled(home: Path, name: str) -> tuple[str, ...]:
+    from tasks.record import standing
+    from tasks.roll import roll_on
+
+    case = roll_on(home, name)
+    return () if case is None else (f"the rollout of {case.release} went on: it is {standing(case).stage}",)
 
 
 def _tell(home: Path, names: Sequence[str]) -> None:

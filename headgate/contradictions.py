@@ -17,8 +17,9 @@ from headgate.demands import (
     parts_of_the_task,
     sensible,
 )
+from headgate.exposure import Rollout
 from headgate.metrics import RESOURCES
-from headgate.policy import SITUATIONS, About, Approval, Custom, Data, Rollout, Score, Waivers, known_metrics
+from headgate.policy import SITUATIONS, About, Approval, Custom, Data, Score, Waivers, known_metrics
 from headgate.slices import as_tuple
 from headgate.stewardship import Impact, Monitoring
 

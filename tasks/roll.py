@@ -66,13 +66,15 @@ def advance(case: Case) -> tuple[str, ...]:
     return held or (f"the release is {after.stage}{f' for {owed}' if owed else ''}",)
 
 
-def roll_on(home: Path, model: str) -> tuple[str, ...]:
-    """Look after the rollout of a model, if there is one; what is wrong with it, in sentences."""
-    rolling = Desk(home, model).state().rolling
+def roll_on(home: Path, model: str) -> Case | None:
+    """Look after the rollout of a model, if there is one; its release, if it went on or back."""
+    desk = Desk(home, model)
+    rolling, before = desk.state().rolling, desk.ledger().size
     if rolling is None:
-        return ()
+        return None
     case = Case(home=home, folder=Path(rolling.step(Requested).folder), model=model, release=rolling.id)
-    return roll.fn(case)
+    roll.fn(case)
+    return case if desk.ledger().size > before else None
 
 
 def _step(case: Case) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from stages_of import FOR_BROAD, back, in_stage, later, soaked
 from story_of import (
     ANA,
     BOB,
@@ -37,49 +38,13 @@ from headgate.promotion import Seen, refusals
 from headgate.records import Failure, Halted, Promoted, Soaked
 from headgate.rollout import Advance, Ask, Hold, Retreat, quorum, step, terms, who_is_in
 from headgate.state import fold
-from headgate.watch import Incident, RollbackStarted, RolledBack
+from headgate.watch import Incident, RollbackStarted
 
 POLICY_OF = parse(STAGED, "of the stages")
 STOP = Halted(
     step="rollout", verdict="FAIL", failures=(Failure(what="rollout", verdict="FAIL", reason="complaints"),),
     owner="o", playbook="rejected", next_step="n", then=(),
 )  # fmt: skip
-FOR_BROAD = ((ANA, "risk"), (BOB, "product"))
-
-
-def later(book: Book, record: Any, wait: float = 0, release: str | None = "tiny-1") -> Book:
-    """A record that is written so many minutes after the one before it."""
-    book.say(release or "", record, minutes=minutes(book) + wait) if release else book.tell(
-        None, {Incident: "incident", RollbackStarted: "rollback_started", RolledBack: "rolled_back"}[type(record)],
-        record.model_dump(mode="json"), minutes=minutes(book) + wait,
-    )  # fmt: skip
-    return book
-
-
-def in_stage(stages: int, book: Book | None = None, name: str = "tiny-1", **how: Any) -> Book:
-    """A release that has reached so many stages."""
-    book = approve(take(book or Book(STAGED), name, **how), name)
-    for number in range(stages):
-        if number:
-            book = soaked(book, name)
-        if number == 2:
-            book = approve(later(book, asked(book, "broad"), release=name), name, FOR_BROAD)
-        later(book, intention(book, name), release=name)
-        later(book, done(book), release=name)
-    return book
-
-
-def soaked(book: Book, name: str = "tiny-1", **changes: Any) -> Book:
-    release = book.release(name)
-    here = release.rollout[len(release.reached) - 1]
-    said = {"stage": here.name, "minutes": here.soak_minutes, "requests": here.min_requests} | changes
-    return later(book, Soaked(**said), wait=here.soak_minutes, release=name)
-
-
-def back(book: Book, alias: str, new: int | None, old: int = 1) -> Book:
-    later(book, RollbackStarted(alias=alias, old=old, new=new, reason="complaints"), release=None)
-    begun = book.ledger.size - 1
-    return later(book, RolledBack(alias=alias, old=old, new=new, started=begun), release=None)
 
 
 def test_a_release_goes_through_its_stages_and_is_promoted_by_the_last_one():
