@@ -47,7 +47,7 @@ def promote(case: Case) -> tuple[str, ...]:
     refused = _begin(desk, registry, case)
     if not refused:
         _finish(desk, registry, case)
-    create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(case, refused))
+    create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(desk.release(case.release), refused))
     return refused
 
 
@@ -195,7 +195,9 @@ def _finish(desk: Desk, registry: MlflowClient, case: Case) -> None:
         finish(desk, registry)
 
 
-def _shown(case: Case, refused: tuple[str, ...]) -> str:
-    if not refused:
-        return f"# {escaped(case.release)} is promoted\n\nThe alias moved, and was read back."
-    return f"# {escaped(case.release)} was not promoted\n{bullets(refused)}\n"
+def _shown(release: Release, refused: tuple[str, ...]) -> str:
+    name = escaped(release.id)
+    if refused:
+        return f"# {name} was not promoted\n{bullets(refused)}\n"
+    where = f"has reached '{escaped(release.reached[-1].record.alias)}'" if release.is_rolling else "is live"
+    return f"# {name} {where}\n\nThe alias moved, and was read back."
