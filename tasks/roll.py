@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment, flow_run
 
 from headgate.entry import moment
 from headgate.records import Registered, Requested, Soaked
@@ -16,6 +17,7 @@ from headgate.state import State
 from headgate.telemetry import Served, read
 from tasks.approve import ask_about
 from tasks.halt import halt
+from tasks.link import begin
 from tasks.promote import promote
 from tasks.record import Case, Desk, now, standing
 from tasks.retreat import call_off
@@ -88,11 +90,18 @@ def _step(case: Case) -> tuple[str, ...] | None:
         desk.write(case.release, due)
     elif isinstance(due, Ask):
         ask_about(case, due.stage.name)
+        _offer(case, due.stage.name)
     elif isinstance(due, Retreat):
         call_off(desk, state.release(case.release), why=due.why, who="pipeline")
     elif isinstance(due, Advance):
         return promote.fn(case) or None
     return None
+
+
+def _offer(case: Case, stage: str) -> None:
+    """Let the platform, if there is one, run the release with a form for the answer; its own run does that itself."""
+    if not (deployment.id and flow_run.flow_name == "release"):
+        begin("release", case.model, f"{case.release} {stage}", resume=case.release)
 
 
 def _due(desk: Desk, state: State, release: Release) -> Step:
