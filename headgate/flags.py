@@ -44,10 +44,23 @@ class Route:
     Attributes:
         stages: of the policy, in its order.
         aliases: the version behind each alias that points somewhere.
+
+    Raises:
+        BadInput: there is no stage, two have one name, or one is called as whoever no stage serves.
     """
 
     stages: tuple[Stage, ...]
     aliases: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if not names or NOBODY in names or len(set(names)) < len(names):
+            raise BadInput(
+                "stages of a rollout",
+                got=f"the names {names}",
+                expected=f"at least one stage, distinct names, and none called '{NOBODY}'",
+                next_step="rename the stage in the policy and release again",
+            )
 
     @property
     def served(self) -> Mapping[str, int]:
@@ -105,12 +118,8 @@ def context(model: str, subject: str, audience: Mapping[str, str]) -> dict[str, 
 
 
 def document(routes: Mapping[str, Route]) -> bytes:
-    """The flags of all models, as one JSON document; the same bytes for the same routes.
-
-    Raises:
-        BadInput: the stages of a model have no distinct names, or one is called as whoever no stage serves.
-    """
-    flags = {flag_key(model): _flag(model, each) for model, each in routes.items()}
+    """The flags of all models, as one JSON document; the same bytes for the same routes."""
+    flags = {flag_key(model): _flag(each) for model, each in routes.items()}
     return json.dumps({"$schema": _SCHEMA, "flags": flags}, indent=1, sort_keys=True).encode() + b"\n"
 
 
@@ -135,8 +144,7 @@ def _differing(data: bytes, due: bytes) -> str:
     return ", ".join(plain(name)[:_SHOWN] for name in names[:_SHOWN]) or "its layout"
 
 
-def _flag(model: str, each: Route) -> dict[str, object]:
-    _demand_names(model, each.stages)
+def _flag(each: Route) -> dict[str, object]:
     served, last = each.served, each.stages[-1].name
     default = last if last in served else NOBODY
     rules = [part for stage in each.stages[:-1] if stage.name in served for part in (_rule(stage), stage.name)]
@@ -153,14 +161,3 @@ def _rule(stage: Stage) -> dict[str, object]:
 def _path(name: str) -> str:
     # A dot leads JSON logic a level deeper, and an empty name to the whole: neither is left in an attribute's name.
     return quote(name, safe="").replace(".", "%2E") or "%"
-
-
-def _demand_names(model: str, stages: Sequence[Stage]) -> None:
-    names = [stage.name for stage in stages]
-    if not names or NOBODY in names or len(set(names)) < len(names):
-        raise BadInput(
-            f"stages of {model}",
-            got=f"the names {names}",
-            expected=f"at least one stage, distinct names, and none called '{NOBODY}'",
-            next_step="rename the stage in the policy and release again",
-        )

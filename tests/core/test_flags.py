@@ -128,8 +128,8 @@ def test_nobody_is_served_where_no_alias_points() -> None:
 
 @pytest.mark.parametrize("names", [(), ("none", "broad"), ("broad", "broad")])
 def test_stages_that_flags_cannot_tell_apart_are_refused(names: tuple[str, ...]) -> None:
-    with pytest.raises(BadInput, match="stages of toy"):
-        document({"toy": Route(tuple(stage(name) for name in names), {})})
+    with pytest.raises(BadInput, match="stages of a rollout"):
+        Route(tuple(stage(name) for name in names), {})
 
 
 def test_a_file_that_says_something_else_is_an_anomaly() -> None:
