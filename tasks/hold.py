@@ -1,0 +1,227 @@
+"""Hold: versions that were opened, signature and every byte verified, and stay in this process to be asked.
+
+Rows are asked as the gates ask: in the types of the training table, with one thread for matrix products, by the same
+function.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headgate.canonical import SAFE_INTEGER, digest_of
+from headgate.errors import BadInput, HeadgateError, Tampered
+from headgate.policy import Policy
+from headgate.records import Registered, Snapshot, Table, Trained
+from headgate.release import Release
+from tasks.alter import kind_of, table_of
+from tasks.answer import REFUSALS
+from tasks.load import fetch, opened, read_table, snapshot_path, verified_once
+from tasks.predict import predictions
+from tasks.record import Desk
+from tasks.steady import steady
+from tasks.stream import types_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Scalar = bool | int | float | str | None
+Scores = tuple[float, ...]
+
+MOST = 8
+"""Versions that are held at once; the one that was asked longest ago is let go."""
+
+RETRY = 30.0
+"""Seconds after which a version that could not be opened is tried again."""
+
+_MLFLOWS = {
+    "long": "int64",
+    "integer": "int32",
+    "double": "float64",
+    "float": "float32",
+    "boolean": "bool",
+    "string": "str",
+    "datetime": "datetime64[us]",
+}
+_KINDS: Mapping[str, tuple[type, ...]] = {"number": (int, float), "truth": (bool,), "text": (str,), "time": (str,)}
+
+
+class Refused(BadInput):
+    """The model takes no such row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A version that answers.
+
+    Attributes:
+        empty: a table without rows, of the columns that the model reads and the types that it was fitted to.
+    """
+
+    model: Any
+    empty: pd.DataFrame
+    policy: Policy
+
+    def check(self, row: Mapping[str, Scalar]) -> None:
+        """Nothing, if a row has exactly the columns that the model reads, each of its kind or missing (null).
+
+        Raises:
+            BadInput: it does not; the columns are named, and no value is.
+        """
+        columns = [str(c) for c in self.empty.columns]
+        absent, unknown = [c for c in columns if c not in row], sorted(set(row) - set(columns))
+        odd = [f"{c} is no {kind_of(self.empty[c])}" for c in columns if c in row and not self._fits(c, row[c])]
+        found = [f"{c} is missing" for c in absent] + [f"{c[:80]} is unknown" for c in unknown] + odd
+        if found:
+            kinds = ", ".join(f"{c} ({kind_of(self.empty[c])})" for c in columns)
+            raise BadInput(
+                "inputs",
+                got="; ".join(found[:20]),
+                expected=f"exactly the columns {kinds}; null for what is not known",
+                next_step="correct the row: its columns are those of the training table that are features",
+            )
+
+    def ask(self, rows: Sequence[Mapping[str, Scalar]]) -> list[Scores]:
+        """What the model says of rows that were checked: one number of each, or one per class.
+
+        Raises:
+            Refused: it does not take one of them. The message has the exception's name, because its text may quote it.
+            BadInput: it gives something else than its task needs, or a number that is none.
+        """
+        try:
+            with steady():
+                said = predictions(self.model, table_of(self.empty, rows), self.policy)
+        except REFUSALS as error:
+            raise Refused(
+                "inputs",
+                got=f"a row at which the model raises {type(error).__name__}",
+                expected="a row such as those that it was fitted to",
+                next_step="see whether the model takes null, and a time is spelled as in 2026-07-01T12:00:00",
+            ) from error
+        if not np.isfinite(said).all():
+            raise BadInput("predictions", got="NaN or infinity", expected="numbers", next_step="roll the version back")
+        return [tuple(float(each) for each in np.atleast_1d(one)) for one in said]
+
+    def decision(self, scores: Scores) -> int | str | None:
+        """Of a binary task 0 or 1 by the policy's threshold, of a multiclass task the likeliest class; else None."""
+        if self.policy.model.task == "binary":
+            return int(scores[0] >= self.policy.threshold)
+        if self.policy.model.task == "multiclass":
+            return (self.policy.data.classes or ())[int(np.argmax(scores))]
+        return None
+
+    def _fits(self, column: str, value: Scalar) -> bool:
+        if value is None or self.empty[column].dtype == object:
+            return True
+        kind = kind_of(self.empty[column])
+        if kind == "number" and (isinstance(value, bool) or (isinstance(value, int) and abs(value) > SAFE_INTEGER)):
+            return False
+        return isinstance(value, _KINDS[kind])
+
+
+class Versions:
+    """Opens versions and holds the last few of them. Threads may share it: one of them opens, the others wait.
+
+    Args:
+        most: how many. retry: seconds until one that could not be opened is tried again.
+    """
+
+    def __init__(self, most: int = MOST, retry: float = RETRY) -> None:
+        self._most, self._retry = most, retry
+        self._held: OrderedDict[tuple[str, int], Opened] = OrderedDict()
+        self._failed: dict[tuple[str, int], tuple[HeadgateError, float]] = {}
+        self._locks: dict[tuple[str, int], Lock] = {}
+        self._choosing = Lock()
+
+    @property
+    def held(self) -> tuple[tuple[str, int], ...]:
+        """Models and versions, the one that was asked last at the end."""
+        with self._choosing:
+            return tuple(self._held)
+
+    def trouble(self, model: str, version: int) -> HeadgateError | None:
+        """Why a version could not be opened when it was tried last."""
+        return self._failed.get((model, version), (None, 0.0))[0]
+
+    def get(self, desk: Desk, release: Release, policy: Policy) -> Opened:
+        """The version that a release made.
+
+        Raises:
+            Tampered: its bytes are not those that were registered, or the pipeline did not sign them.
+            BadInput: it holds what the policy does not trust.
+            Unavailable: MLflow or the store does not answer.
+        """
+        of = (desk.model, release.step(Registered).version)
+        with self._choosing:
+            lock = self._locks.setdefault(of, Lock())
+        with lock:
+            found = self._known(of) or self._open(of, desk, release, policy)
+        with self._choosing:
+            self._held[of] = found
+            self._held.move_to_end(of)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+        return found
+
+    def _known(self, of: tuple[str, int]) -> Opened | None:
+        with self._choosing:
+            if of in self._held:
+                return self._held[of]
+        error, until = self._failed.get(of, (None, 0.0))
+        if error is not None and time.monotonic() < until:
+            raise error
+        return None
+
+    def _open(self, of: tuple[str, int], desk: Desk, release: Release, policy: Policy) -> Opened:
+        try:
+            found = Opened(opened(desk, release.step(Registered), policy), _empty(desk, release), policy)
+        except HeadgateError as error:
+            self._failed[of] = (error, time.monotonic() + self._retry)
+            raise
+        self._failed.pop(of, None)
+        return found
+
+
+def _empty(desk: Desk, release: Release) -> pd.DataFrame:
+    """A table without rows, in the types of the training table: by its snapshot, or by what MLflow was told of it."""
+    import pandas as pd
+
+    table, features = release.step(Snapshot).training, release.step(Trained).features
+    here = snapshot_path(desk.home, table.digest, table.suffix).exists()
+    types = _by_rows(desk, table) if here else _by_signature(desk, release.step(Registered))
+    return pd.DataFrame({name: pd.Series([], dtype=types[name]) for name in features}, columns=list(features))
+
+
+def _by_rows(desk: Desk, table: Table) -> Mapping[str, Any]:
+    path = verified_once(desk.home, table)
+    return types_of(path) or dict(read_table(path).dtypes)
+
+
+def _by_signature(desk: Desk, registered: Registered) -> Mapping[str, Any]:
+    # Where rows are not kept, as on a machine that only serves. Of categories it knows that they are text.
+    import yaml
+
+    data = (fetch(desk.home, registered.source) / "MLmodel").read_bytes()
+    if digest_of(data) != registered.files.get("MLmodel"):
+        raise _untyped(registered, "other bytes than were registered")
+    with suppress(Exception):  # whatever MLflow writes there one day
+        columns = json.loads(yaml.safe_load(data)["signature"]["inputs"])
+        return {column["name"]: _MLFLOWS[column["type"]] for column in columns}
+    raise _untyped(registered, "no types of columns that are known here")
+
+
+def _untyped(registered: Registered, got: str) -> Tampered:
+    return Tampered(
+        f"MLmodel of version {registered.version}",
+        got=got,
+        expected="the signature that was registered",
+        next_step="do not serve this version; restore its files, or serve where the training rows are",
+    )
