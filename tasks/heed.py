@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock
@@ -81,7 +82,8 @@ class Ledgers:
         self._home, self._models, self._grace = home, models, grace
         self._heard: dict[str, Heard] = {}
         self._desks: dict[str, Desk] = {}
-        self._names: tuple[tuple[str, ...], float] = ((), -_NEW_MODELS)
+        self._names: tuple[str, ...] = ()
+        self._search = -1.0
         self._looking = Lock()
         self.trouble: HeadgateError | None = None
 
@@ -92,14 +94,28 @@ class Ledgers:
 
     def desk(self, model: str) -> Desk:
         """Where the records of a model are read."""
-        return self._desks.setdefault(model, Desk(self._home, model))
+        if model not in self._desks:
+            self._desks[model] = Desk(self._home, model)
+        return self._desks[model]
 
     def may_serve(self, model: str) -> Heard:
         """What the ledger of a model says, if that may be acted on.
 
         Raises:
-            BadInput: there is no such model here.
+            BadInput: there is no such model here, or its stages cannot be told apart.
             Tampered, Unavailable: its ledger cannot be believed, or was not read for too long.
+        """
+        self.demand(model)
+        heard = self._heard[model]
+        if not self._believed(heard):
+            raise copy(heard.trouble) if heard.trouble else _stale(model)
+        return heard
+
+    def demand(self, model: str) -> None:
+        """Nothing, if it is a model of whom this speaks.
+
+        Raises:
+            BadInput: it is none.
         """
         if model not in self.models:
             raise BadInput(
@@ -108,10 +124,6 @@ class Ledgers:
                 expected=f"one of {', '.join(self.models) or 'none yet'}",
                 next_step="correct the name, or release the model first",
             )
-        heard = self._heard[model]
-        if not self._believed(heard):
-            raise heard.trouble or _stale(model)
-        return heard
 
     def look(self) -> None:
         """Read all ledgers once, and write the flags if they have changed.
@@ -119,13 +131,18 @@ class Ledgers:
         What goes wrong is kept as trouble, of a model or of all.
         """
         with self._looking:
+            found: HeadgateError | None = None
             try:
-                for name in self._present():
-                    self._heard[name] = self._read(name, self._heard.get(name, Heard()))
-                lay(Home(self._home).flags, document(self._routes()))
-                self.trouble = None
+                self._find_new()
             except HeadgateError as error:
-                self.trouble = error
+                found = error
+            for name in self._names:
+                self._heard[name] = self._read(name, self._heard.get(name, Heard()))
+            try:
+                lay(Home(self._home).flags, document(self._routes()))
+            except HeadgateError as error:
+                found = error
+            self.trouble = found
 
     def follow(self, ended: Event, every: float = EVERY) -> None:
         """Look again and again until `ended` is set. Whatever happens, it goes on: silence would end in 503."""
@@ -135,13 +152,11 @@ class Ledgers:
             except Exception:  # a defect in one look is no reason not to look again
                 logging.getLogger(__name__).exception("the ledgers were not read")
 
-    def _present(self) -> tuple[str, ...]:
-        names, at = self._names
-        if time.monotonic() - at >= _NEW_MODELS:
+    def _find_new(self) -> None:
+        if time.monotonic() >= self._search:
             # A ledger that was there stays asked for: one that is gone is no model less, but trouble.
-            names = tuple(sorted({*names, *models_of(self._home), *(self._models or ())}))
-            self._names = (names, time.monotonic())
-        return names
+            self._names = tuple(sorted({*self._names, *models_of(self._home), *(self._models or ())}))
+            self._search = time.monotonic() + _NEW_MODELS
 
     def _read(self, model: str, before: Heard) -> Heard:
         began = time.monotonic()

@@ -11,14 +11,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.canonical import SAFE_INTEGER, digest_of
+from headgate.canonical import digest_of
 from headgate.errors import BadInput, HeadgateError, Tampered
+from headgate.inquiry import Scalar
 from headgate.policy import Policy
 from headgate.records import Registered, Snapshot, Table, Trained
 from headgate.release import Release
@@ -33,7 +35,6 @@ from tasks.stream import types_of
 if TYPE_CHECKING:
     import pandas as pd
 
-Scalar = bool | int | float | str | None
 Scores = tuple[float, ...]
 
 MOST = 8
@@ -119,12 +120,11 @@ class Opened:
         return None
 
     def _fits(self, column: str, value: Scalar) -> bool:
-        if value is None or self.empty[column].dtype == object:
-            return True
+        dtype = str(self.empty[column].dtype)
+        if value is None:
+            return dtype != "bool"  # what is no value would silently become false there
         kind = kind_of(self.empty[column])
-        if kind == "number" and (isinstance(value, bool) or (isinstance(value, int) and abs(value) > SAFE_INTEGER)):
-            return False
-        return isinstance(value, _KINDS[kind])
+        return dtype == "object" or (isinstance(value, _KINDS[kind]) and isinstance(value, bool) == (kind == "truth"))
 
 
 class Versions:
@@ -177,7 +177,7 @@ class Versions:
                 return self._held[of]
         error, until = self._failed.get(of, (None, 0.0))
         if error is not None and time.monotonic() < until:
-            raise error
+            raise copy(error)
         return None
 
     def _open(self, of: tuple[str, int], desk: Desk, release: Release, policy: Policy) -> Opened:
