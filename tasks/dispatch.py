@@ -61,7 +61,10 @@ class Router:
         self._losing: HeadgateError | None = None
         self._chooser: Chooser | None = None
         self._ended = Event()
-        self._follower = Thread(target=self._ledgers.follow, args=(self._ended, limits.every), daemon=True)
+        self._threads = [
+            Thread(target=self._ledgers.follow, args=(self._ended, limits.every), daemon=True),
+            Thread(target=self._open_ahead, daemon=True),
+        ]
 
     def start(self) -> None:
         """Write the flags, read them, and follow the ledgers from now on.
@@ -73,14 +76,15 @@ class Router:
         if self._ledgers.trouble is not None:
             raise self._ledgers.trouble
         self._chooser = Chooser(self._home.flags)
-        self._follower.start()
-        Thread(target=self._open_ahead, daemon=True).start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Follow no more, and let go of the files."""
         self._ended.set()
-        if self._follower.is_alive():
-            self._follower.join(_PATIENCE)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_PATIENCE)
         if self._chooser is not None:
             self._chooser.close()
         self._jotter.close()
@@ -224,12 +228,17 @@ class Router:
             raise
 
     def _open_ahead(self) -> None:
-        """Open what is live before anybody waits for it; what cannot be opened is refused when it is asked."""
-        for model in self.models:
-            with suppress(HeadgateError):
-                for made in self._ledgers.may_serve(model).made.values():
-                    with suppress(HeadgateError):
-                        self._opened(model, made)
+        """Open what goes live before anybody waits for it, once; what cannot be opened is refused when it is asked."""
+        tried: set[tuple[str, int]] = set()
+        while True:
+            for model in self.models:
+                with suppress(HeadgateError):
+                    for made in self._ledgers.may_serve(model).made.values():
+                        if (model, made.version) not in tried:
+                            tried.add((model, made.version))
+                            self._opened(model, made)
+            if self._ended.wait(self._limits.every):
+                return
 
 
 def _name() -> str:

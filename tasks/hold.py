@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headgate.canonical import digest_of
-from headgate.errors import BadInput, HeadgateError, Tampered
+from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
 from headgate.inquiry import Scalar
 from headgate.policy import Policy
 from headgate.records import Registered, Snapshot, Table, Trained
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 
 Scores = tuple[float, ...]
 
-MOST = 8
+MOST = 16
 """Versions that are held at once; the one that was asked longest ago is let go."""
 
-RETRY = 30.0
-"""Seconds after which a version that could not be opened is tried again."""
+RETRY, LONGEST = 15.0, 300.0
+"""Seconds after which a version that could not be opened is tried again: after every failure twice as many, up to so
+many, because each try fetches it anew."""
 
 _MLFLOWS = {
     "long": "int64",
@@ -107,8 +108,10 @@ class Opened:
                 expected="a row such as those that it was fitted to",
                 next_step="see whether the model takes null, and a time is spelled as in 2026-07-01T12:00:00",
             ) from error
-        if not np.isfinite(said).all():
-            raise BadInput("predictions", got="NaN or infinity", expected="numbers", next_step="roll the version back")
+        lowest, highest = self._ends
+        if not ((said >= lowest) & (said <= highest) & np.isfinite(said)).all():
+            got = f"a number outside of [{lowest:g}, {highest:g}], or none"
+            raise BadInput("predictions", got=got, expected="numbers inside of it", next_step="roll the version back")
         return [tuple(float(each) for each in np.atleast_1d(one)) for one in said]
 
     def decision(self, scores: Scores) -> int | str | None:
@@ -119,12 +122,28 @@ class Opened:
             return (self.policy.data.classes or ())[int(np.argmax(scores))]
         return None
 
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Where every prediction lies; outside of it the gates count a row as invalid."""
+        if self.policy.model.task in ("binary", "multiclass"):
+            return 0.0, 1.0
+        return self.policy.data.range or (-np.inf, np.inf)
+
     def _fits(self, column: str, value: Scalar) -> bool:
         dtype = str(self.empty[column].dtype)
         if value is None:
             return dtype != "bool"  # what is no value would silently become false there
         kind = kind_of(self.empty[column])
         return dtype == "object" or (isinstance(value, _KINDS[kind]) and isinstance(value, bool) == (kind == "truth"))
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Why a version could not be opened, how long it is left alone, and until when."""
+
+    error: HeadgateError
+    pause: float
+    until: float
 
 
 class Versions:
@@ -137,7 +156,7 @@ class Versions:
     def __init__(self, most: int = MOST, retry: float = RETRY) -> None:
         self._most, self._retry = most, retry
         self._held: OrderedDict[tuple[str, int], Opened] = OrderedDict()
-        self._failed: dict[tuple[str, int], tuple[HeadgateError, float]] = {}
+        self._failed: dict[tuple[str, int], _Failed] = {}
         self._locks: dict[tuple[str, int], Lock] = {}
         self._choosing = Lock()
 
@@ -149,7 +168,8 @@ class Versions:
 
     def trouble(self, model: str, version: int) -> HeadgateError | None:
         """Why a version could not be opened when it was tried last."""
-        return self._failed.get((model, version), (None, 0.0))[0]
+        failed = self._failed.get((model, version))
+        return None if failed is None else failed.error
 
     def get(self, desk: Desk, release: Release, policy: Policy) -> Opened:
         """The version that a release made.
@@ -175,19 +195,27 @@ class Versions:
         with self._choosing:
             if of in self._held:
                 return self._held[of]
-        error, until = self._failed.get(of, (None, 0.0))
-        if error is not None and time.monotonic() < until:
-            raise copy(error)
+        failed = self._failed.get(of)
+        if failed is not None and time.monotonic() < failed.until:
+            raise copy(failed.error)
         return None
 
     def _open(self, of: tuple[str, int], desk: Desk, release: Release, policy: Policy) -> Opened:
         try:
             found = Opened(opened(desk, release.step(Registered), policy), _empty(desk, release), policy)
         except HeadgateError as error:
-            self._failed[of] = (error, time.monotonic() + self._retry)
+            self._note(of, error)
             raise
+        except Exception as error:  # of another scikit-learn than it was fitted with, or whatever else
+            told = _unopened(of, error)
+            self._note(of, told)
+            raise told from error
         self._failed.pop(of, None)
         return found
+
+    def _note(self, of: tuple[str, int], error: HeadgateError) -> None:
+        pause = min(2 * self._failed[of].pause, LONGEST) if of in self._failed else self._retry
+        self._failed[of] = _Failed(error, pause, time.monotonic() + pause)
 
 
 def _empty(desk: Desk, release: Release) -> pd.DataFrame:
@@ -216,6 +244,15 @@ def _by_signature(desk: Desk, registered: Registered) -> Mapping[str, Any]:
         columns = json.loads(yaml.safe_load(data)["signature"]["inputs"])
         return {column["name"]: _MLFLOWS[column["type"]] for column in columns}
     raise _untyped(registered, "no types of columns that are known here")
+
+
+def _unopened(of: tuple[str, int], error: Exception) -> Unavailable:
+    return Unavailable(
+        f"version {of[1]} of {of[0]}",
+        got=f"{type(error).__name__}: {error}",
+        expected="a model that opens with the software that is here",
+        next_step="compare the installed packages with those that the release recorded",
+    )
 
 
 def _untyped(registered: Registered, got: str) -> Tampered:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headgate.errors import BadInput, HeadgateError
+from headgate.errors import BadInput
 from headgate.inquiry import Scalar
 from headgate.records import Registered
 from headgate.release import Release
-from headgate.reply import Refusal, failed, refused, shut
+from headgate.reply import Refusal, failed, refused
 from tasks.hold import Opened, Refused, Scores
 
 Row = Mapping[str, Scalar]
@@ -41,9 +41,11 @@ def _halved(opened: Opened, release: Release, rows: Sequence[Row]) -> list[Score
             return [refused(error, type(error.__cause__).__name__)]
         middle = len(rows) // 2
         return _halved(opened, release, rows[:middle]) + _halved(opened, release, rows[middle:])
-    except HeadgateError as error:
-        return [shut(error)] * len(rows)
+    except BadInput:
+        return [_failed(release, "NoScore")] * len(rows)
     except Exception as error:  # whatever a model raises, it is no answer
-        return [failed(release.id.rpartition("-")[0], release.step(Registered).version, type(error).__name__)] * len(
-            rows
-        )
+        return [_failed(release, type(error).__name__)] * len(rows)
+
+
+def _failed(release: Release, what: str) -> Refusal:
+    return failed(release.id.rpartition("-")[0], release.step(Registered).version, what)

@@ -83,16 +83,20 @@ def test_flagd_serves_what_the_specification_says(
                 assert asked(client, model, subject, audience) == due
 
 
-@given(st.text(st.characters(codec="utf-8")), SHARES, SHARES)
-def test_a_set_lies_inside_every_larger_one(subject: str, share: float, other: float) -> None:
-    small, large = sorted((share, other))
-    assert below(small) <= below(large)
-    stages = (stage("pilot", share=small), stage("broad"))
-    grown = (stage("pilot", share=large), stage("broad"))
-    aliases = {"pilot": 2, "broad": 1}
-    place = bucket("toy", subject)
-    before, after = route(stages, aliases, {}, place), route(grown, aliases, {}, place)
-    assert before == after or (before[0], after[0]) == ("broad", "pilot")
+@given(st.text(st.characters(codec="utf-8")), st.lists(st.tuples(SHARES, SHARES), max_size=3))
+def test_a_subject_stays_with_its_stage_or_goes_to_an_earlier_one_while_shares_grow(
+    subject: str, shares: list[tuple[float, float]]
+) -> None:
+    grown = [[sorted(pair)[k] for pair in shares] + [1.0] for k in (0, 1)]
+    aliases = {f"s{n}": n + 1 for n in range(len(shares) + 1)}
+    before, after = (
+        route([stage(f"s{n}", share=share) for n, share in enumerate(each)], aliases, {}, bucket("toy", subject))
+        for each in grown
+    )
+    assert after[1] <= before[1]
+    if len(shares) == 1 and before[0] == "s0":
+        assert after == before
+    assert all(below(small) <= below(large) for small, large in zip(*grown, strict=True))
 
 
 def test_five_percent_are_five_percent_and_lie_inside_twenty_five() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +18,10 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from stage import Stage, new_process, run
 
+from flows.cli import cli
 from headgate.flags import Route, below, bucket
 from headgate.home import Home
 from headgate.ledger import slot_name
@@ -427,3 +432,38 @@ def test_a_new_process_serves_what_is_live(clean: Stage) -> None:
     with serving(clean) as client:
         assert predicted(client).json()["version"] == 1
         assert client.get("/readyz").json() == {"ready": True, "troubles": []}
+
+
+def test_the_command_tells_its_address_follows_the_ledger_and_ends_cleanly(clean: Stage) -> None:
+    code = "from flows.cli import main; main()"
+    command = [sys.executable, "-c", code, "--home", str(clean.toy.home), "serve", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["models"] == ["toy"]
+        assert said["router"].startswith("http://127.0.0.1:")
+        answer = httpx.post(f"{said['router']}/models/toy/predict", json=ask(), timeout=60)
+        assert answer.json()["version"] == 1
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+        assert (process.returncode, complaints) == (0, b"")
+    assert len(told(clean, "requests")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "token", "got"),
+    [
+        (["--models", "nobody"], None, "'nobody'"),
+        (["--host", "203.0.113.1"], None, "address 203.0.113.1"),
+        ([], "short", "5 characters"),
+        ([], "", "0 characters"),
+    ],
+)
+def test_what_cannot_be_served_is_the_callers_mistake(
+    clean: Stage, monkeypatch: pytest.MonkeyPatch, given: list[str], token: str | None, got: str
+) -> None:
+    if token is not None:
+        monkeypatch.setenv("HEADGATE_ROUTER_TOKEN", token)
+    said = CliRunner().invoke(cli, ["--home", str(clean.toy.home), "serve", *given])
+    assert said.exit_code == 2
+    assert got in said.stderr
