@@ -87,6 +87,7 @@ class Router:
                 thread.join(_PATIENCE)
         if self._chooser is not None:
             self._chooser.close()
+        self._versions.close()
         self._jotter.close()
 
     @property

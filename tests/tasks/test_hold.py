@@ -123,9 +123,14 @@ def test_rows_have_the_types_of_the_training_table(stage: Stage, policy: Policy)
         "time": "2026-07-01T12:00:00",
     }
     opened.check(row)
-    assert dict(table_of(empty, [row]).dtypes) == dict(frame.dtypes)
-    opened.check({**dict.fromkeys(row), "truth": False})
-    assert table_of(empty, [{**dict.fromkeys(row), "truth": False}]).isna().sum().sum() == 6
+    assert dict(opened.table([row]).dtypes) == dict(frame.dtypes)
+    missing, unseen = {**dict.fromkeys(row), "truth": False}, {**row, "kind": "new"}
+    opened.check(missing)
+    assert opened.table([missing]).isna().sum().sum() == 6
+    for rows in ([row], [row, missing], [unseen, row], [unseen, missing]):
+        pd.testing.assert_frame_equal(opened.table(rows), table_of(empty, rows))
+    coded = Opened(None, empty[["kind"]], policy)
+    pd.testing.assert_frame_equal(coded.table([row] * 3), table_of(coded.empty, [row] * 3))
     for odd in ({"truth": None}, {"truth": 1}, {"small": True}, {"text": 1}, {"time": 5}, {"kind": 2}):
         with pytest.raises(BadInput, match=f"{next(iter(odd))} is no"):
             opened.check({**row, **odd})

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -434,7 +435,15 @@ def test_a_new_process_serves_what_is_live(clean: Stage) -> None:
         assert client.get("/readyz").json() == {"ready": True, "troubles": []}
 
 
-def test_the_command_tells_its_address_follows_the_ledger_and_ends_cleanly(clean: Stage) -> None:
+def test_answers_do_not_wait_for_the_network_to_fill_a_packet(clean: Stage) -> None:
+    with at("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP, "else asyncio leaves Nagle's algorithm on"
+    with at("::1", 0) as listening:
+        assert url_of(listening).startswith("http://[::1]:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_tells_its_address_answers_and_ends_cleanly(clean: Stage, number: signal.Signals) -> None:
     code = "from flows.cli import main; main()"
     command = [sys.executable, "-c", code, "--home", str(clean.toy.home), "serve", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -444,7 +453,7 @@ def test_the_command_tells_its_address_follows_the_ledger_and_ends_cleanly(clean
         assert said["router"].startswith("http://127.0.0.1:")
         answer = httpx.post(f"{said['router']}/models/toy/predict", json=ask(), timeout=60)
         assert answer.json()["version"] == 1
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, complaints = process.communicate(timeout=30)
         assert (process.returncode, complaints) == (0, b"")
     assert len(told(clean, "requests")) == 1
