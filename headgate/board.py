@@ -40,7 +40,7 @@ def board(seats: Sequence[Seat], troubles: Sequence[str], made: str) -> bytes:
         "header",
         element("p", "Headgate router", class_="kicker"),
         element("h1", "Who is served what"),
-        element("p", "As of ", when(made), ", from the ledgers. The flags say the same, or they are not followed."),
+        element("p", "As of ", when(made), ", from the ledgers; flags that say otherwise are written again."),
         _troubles(troubles),
     )
     none = element("p", "Nothing was released yet: there is nothing to serve.")

@@ -12,6 +12,7 @@ from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
 from openfeature.evaluation_context import EvaluationContext
 
+from headgate.canonical import SAFE_INTEGER
 from headgate.errors import Unavailable
 from headgate.flags import context, flag_key
 
@@ -48,8 +49,9 @@ class Chooser:
         """
         asked = EvaluationContext(subject, dict(context(model, subject, audience)))  # type: ignore[arg-type]  # it is JSON
         found = self._client.get_integer_details(flag_key(model), 0, asked)
-        # A flag that is off answers with the caller's own default, and has no variant.
-        if found.error_code is not None or found.variant is None or type(found.value) is not int or found.value < 0:
+        # A flag that is off answers with the caller's own default, and has no variant; true is an integer in Python.
+        sound = type(found.value) is int and 0 <= found.value <= SAFE_INTEGER
+        if found.error_code is not None or found.variant is None or not sound:
             raise self._unusable(f"no usable flag of {model} ({found.error_code or found.reason})")
         return found.variant, found.value
 

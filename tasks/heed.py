@@ -93,8 +93,21 @@ class Ledgers:
         return tuple(sorted(name for name in dict(self._heard) if self._models is None or name in self._models))
 
     def desk(self, model: str) -> Desk:
-        """Where the records of a model are read."""
+        """Where the records of a model are read.
+
+        Raises:
+            BadInput: the key that signs them is not here. Left to itself a desk would make another one, and the ledgers
+                of a store elsewhere would look forged.
+        """
         if model not in self._desks:
+            key = Home(self._home).pipeline_key
+            if not key.exists():
+                raise BadInput(
+                    f"pipeline key {key}",
+                    got="no such file",
+                    expected="the key of the home that these ledgers are from",
+                    next_step="serve from that home, or copy its keys/ here with mode 600",
+                )
             self._desks[model] = Desk(self._home, model)
         return self._desks[model]
 

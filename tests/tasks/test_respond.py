@@ -25,6 +25,7 @@ from stage import Stage, new_process, run
 from flows.cli import cli
 from headgate.flags import Route, below, bucket
 from headgate.home import Home
+from headgate.inquiry import Ask
 from headgate.ledger import slot_name
 from headgate.policy import Stage as Step
 from headgate.records import Registered
@@ -32,9 +33,11 @@ from headgate.telemetry import KINDS, Complaint, Outcome, Served, read
 from tasks import heed
 from tasks.dispatch import Limits, Router
 from tasks.fend import Rules
+from tasks.gauge import MOST_SERIES, Gauges
 from tasks.listen import at, server_of, url_of
 from tasks.live import load
 from tasks.respond import respond
+from tasks.rollback import roll_back
 from tasks.route import wrong
 
 QUICK = Limits(every=0.1, grace=30.0, retry=0.3)
@@ -129,20 +132,21 @@ def test_a_list_is_answered_row_by_row_and_a_bad_row_keeps_no_other_from_its_ans
     assert [line.subject for line in told(clean, "requests")] == ["p-0", "p-1", "p-3", "p-4", "p-4"]
 
 
-def test_a_promotion_is_followed_without_a_restart_and_refuses_nobody(clean: Stage) -> None:
+def test_a_promotion_and_a_rollback_are_followed_without_a_restart_and_refuse_nobody(clean: Stage) -> None:
     with serving(clean) as client:
         assert predicted(client).json()["version"] == 1
         seen: list[tuple[int, int]] = []
-        run("promote", clean.ready)
 
-        def follows() -> bool:
+        def serves(version: int) -> bool:
             answer = predicted(client)
             seen.append((answer.status_code, answer.json()["version"]))
-            return seen[-1][1] == 2
+            return seen[-1][1] == version
 
-        assert until(follows) < 3
+        run("promote", clean.ready)
+        assert until(lambda: serves(2)) < 3
+        roll_back(clean.toy.home, "toy", reason="it harms", who="dana@toy.example")
+        assert until(lambda: serves(1)) < 3
         assert {status for status, _ in seen} == {200}
-        assert predicted(client).json()["scores"] != [0.0]
     assert wrong(clean.toy.home) == ()
 
 
@@ -180,6 +184,8 @@ def test_a_forged_flag_is_refused_and_written_again(clean: Stage) -> None:
             (due.replace(b'"broad": 1', b'"broad": 2'), "version 2, which the ledger does not have"),
             (due.replace(b"broad", b"other"), "version 1, which the ledger does not have"),
             (due.replace(b'"broad": 1', b'"broad": true'), "no usable flag"),
+            (due.replace(b'"broad": 1', b'"broad": 1' + b"0" * 40), "no usable flag"),
+            (due.replace(b'"broad": 1', b'"broad": -1'), "no usable flag"),
             (due.replace(b"ENABLED", b"DISABLED"), "no usable flag"),
             (due.replace(b"serve.toy", b"serve.nothing"), "no usable flag"),
         ):
@@ -433,6 +439,30 @@ def test_a_new_process_serves_what_is_live(clean: Stage) -> None:
     with serving(clean) as client:
         assert predicted(client).json()["version"] == 1
         assert client.get("/readyz").json() == {"ready": True, "troubles": []}
+
+
+def test_without_the_pipelines_key_nobody_is_served_and_none_is_made(
+    clean: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADGATE_STORE", str(clean.toy.home / "store"))
+    router = Router(tmp_path, limits=QUICK)
+    router.start()
+    try:
+        (reply,) = router.answer("toy", [Ask(subject="x", inputs=ROW)], time.perf_counter())
+        assert reply.refusal is not None
+        assert "pipeline key" in str(reply.refusal.error)
+        assert not Home(tmp_path).pipeline_key.exists()
+    finally:
+        router.close()
+
+
+def test_so_many_series_are_counted_apart_and_no_more() -> None:
+    gauges = Gauges()
+    for version in range(MOST_SERIES + 50):
+        gauges.row("toy", "broad", version, "answered")
+    lines = [line for line in gauges.page().decode().splitlines() if line.startswith("headgate_router_rows_total")]
+    assert len(lines) == MOST_SERIES + 1
+    assert 'headgate_router_rows_total{model="other",outcome="answered",stage="other",version="other"} 50.0' in lines
 
 
 def test_answers_do_not_wait_for_the_network_to_fill_a_packet(clean: Stage) -> None:
