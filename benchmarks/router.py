@@ -1,6 +1,7 @@
 """Router: the milliseconds that it adds to asking the model itself, and their ratio.
 
-    headgate demo && python -m benchmarks.router [--home .headgate] [--model employment] [--pairs 400]
+    headgate demo
+    OMP_NUM_THREADS=1 python -m benchmarks.router [--home .headgate] [--model employment] [--pairs 400]
 
 One row at a time, in turn: the model that is live, called directly with a frame of one row, as the serving probe does;
 and the router, over HTTP on this machine, with JSON, flags, ledger and telemetry. So a busy machine is busy for both.
