@@ -17,6 +17,7 @@ from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.report import report
+from flows.serve import serve
 from flows.store import store
 from flows.up import deployments, down, up
 from flows.verify import audit, replay, verify
@@ -63,6 +64,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate report [MODEL]           the page for stakeholders: what is live, how good for whom, decided why, at risk
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
+      headgate serve                    answer with what is live, each subject by its stage; no restart
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
@@ -265,6 +267,7 @@ for command in (
     history,
     report,
     guard,
+    serve,
     approvals,
     up,
     down,
