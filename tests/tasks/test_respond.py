@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,84 +18,27 @@ import httpx
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from router import QUICK, ROW, ask, clean, predicted, serving, told, until
 from stage import Stage, new_process, run
 
 from flows.cli import cli
-from headgate.flags import Route, below, bucket
+from headgate.exposure import Stage as Step
+from headgate.flags import Route
 from headgate.home import Home
 from headgate.inquiry import Ask
 from headgate.ledger import slot_name
-from headgate.policy import Stage as Step
 from headgate.records import Registered
-from headgate.telemetry import KINDS, Complaint, Outcome, Served, read
+from headgate.telemetry import Complaint, Outcome, Served
 from tasks import heed
 from tasks.dispatch import Limits, Router
 from tasks.fend import Rules
 from tasks.gauge import MOST_SERIES, Gauges
-from tasks.listen import at, server_of, url_of
+from tasks.listen import at, url_of
 from tasks.live import load
-from tasks.respond import respond
 from tasks.rollback import roll_back
 from tasks.route import wrong
 
-QUICK = Limits(every=0.1, grace=30.0, retry=0.3)
-ROW = {"x1": 0.5, "x2": -1.25, "group": "a"}
-
-
-def ask(subject: str = "person-1", **given: Any) -> dict[str, Any]:
-    return {"subject": subject, "inputs": ROW, **given}
-
-
-@contextmanager
-def serving(stage: Stage, limits: Limits = QUICK, **given: Any) -> Iterator[httpx.Client]:
-    router = Router(stage.toy.home, limits=limits)
-    router.start()
-    with at("127.0.0.1", 0) as listening:
-        server = server_of(respond(router, **given))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=url_of(listening), timeout=30) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
-            router.close()
-
-
-@pytest.fixture
-def clean(stage: Stage) -> Iterator[Stage]:
-    """The stage, without what another test's router has written into the home that tests share."""
-    _sweep(stage)
-    yield stage
-    _sweep(stage)
-
-
-def _sweep(stage: Stage) -> None:
-    home = Home(stage.toy.home)
-    home.flags.unlink(missing_ok=True)
-    shutil.rmtree(home.telemetry, ignore_errors=True)
-
-
-def told(stage: Stage, kind: str) -> list[Any]:
-    """All lines of a kind that routers have written about the model."""
-    files = sorted((Home(stage.toy.home).telemetry / "toy" / kind).rglob("*.jsonl"))
-    found = [read(KINDS[kind], path.read_bytes()) for path in files]
-    assert sum(torn for _, torn in found) == 0
-    return [line for lines, _ in found for line in lines]
-
-
-def until(holds: Callable[[], bool], patience: float = 10.0) -> float:
-    """Seconds until something holds."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < patience
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def predicted(client: httpx.Client, **given: Any) -> httpx.Response:
-    return client.post("/models/toy/predict", json=ask(**given))
+__all__ = ["clean"]
 
 
 def test_it_answers_as_the_live_model_does_and_writes_it_down(clean: Stage) -> None:
@@ -377,32 +318,6 @@ def test_too_much_too_many_and_too_slow_go_no_further(clean: Stage) -> None:
         thread.join()
         assert answers[0].status_code == 408
         assert predicted(client).status_code == 200
-
-
-def test_a_subject_stays_with_its_stage_and_an_audience_comes_first(
-    clean: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stages = (
-        Step(name="internal", alias="internal", audience={"group": ("employee",)}),
-        Step(name="pilot", alias="pilot", share=0.3),
-        Step(name="broad", alias="champion"),
-    )
-    aliases = {"internal": 2, "pilot": 2, "champion": 1}
-    monkeypatch.setattr(heed, "route_of", lambda desk, state: Route(stages, aliases))
-    people = [f"person-{n}" for n in range(60)]
-    with serving(clean) as client:
-        for _ in range(2):
-            said = client.post("/models/toy/predict", json=[ask(each) for each in people]).json()
-            due = [("pilot", 2) if bucket("toy", each) < below(0.3) else ("broad", 1) for each in people]
-            assert [(each["stage"], each["version"]) for each in said] == due
-        staff = client.post("/models/toy/predict", json=[ask(p, audience={"group": "employee"}) for p in people]).json()
-        assert {(each["stage"], each["version"]) for each in staff} == {("internal", 2)}
-        page = client.get("/")
-        assert "30% of all" in page.text
-        assert "group: employee" in page.text
-        metrics = client.get("/metrics").text
-        assert 'rows_total{model="toy",outcome="answered",stage="internal",version="2"} 60.0' in metrics
-    assert set(due) == {("pilot", 2), ("broad", 1)}
 
 
 def test_where_the_training_rows_are_not_the_answers_are_the_same(clean: Stage) -> None:
