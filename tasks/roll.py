@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment, flow_run
 
-from headgate.entry import moment
 from headgate.records import Registered, Requested, Soaked
 from headgate.release import Release
 from headgate.rollout import Advance, Ask, Hold, Retreat, Step, step
 from headgate.state import State
-from headgate.telemetry import Served, read
 from tasks.approve import ask_about
 from tasks.halt import halt
 from tasks.link import begin
+from tasks.overhear import Wanted, answered
 from tasks.promote import promote
 from tasks.record import Case, Desk, now, standing
 from tasks.retreat import call_off
@@ -105,15 +103,16 @@ def _offer(case: Case, stage: str) -> None:
 
 
 def _due(desk: Desk, state: State, release: Release) -> Step:
-    return step(state, release, sum(_answered(desk, release)), now())
+    if release.reached[-1].soaked is not None:
+        return step(state, release, 0, now())
+    at = now()
+    found = step(state, release, _answered(desk, release, closely=False), at)
+    # Looked at every minute, and read line by line once: before it is recorded that it was enough.
+    return step(state, release, _answered(desk, release, closely=True), at) if isinstance(found, Soaked) else found
 
 
-def _answered(desk: Desk, release: Release) -> Iterator[int]:
-    """How many requests the newest stage answered with this version since it was reached, file by file."""
+def _answered(desk: Desk, release: Release, *, closely: bool) -> int:
+    """How many requests the newest stage answered with this version since it was reached."""
     last, here = release.reached[-1], release.rollout[len(release.reached) - 1]
-    version, since = release.step(Registered).version, moment(last.time)
-    for path in sorted((desk.home.telemetry / desk.model / "requests").glob("*/*.jsonl")):
-        if path.parent.name >= last.time[:13]:
-            lines, _ = read(Served, path.read_bytes())
-            ours = (x for x in lines if (x.stage, x.version, x.failure) == (here.name, version, None))
-            yield sum(moment(x.time) >= since for x in ours)
+    wanted = Wanted(here.name, release.step(Registered).version, last.time)
+    return answered(desk.home, desk.model, wanted, closely=closely)
