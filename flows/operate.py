@@ -110,18 +110,20 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     """Look after MODEL, or all models, once, as the platform does every minute.
 
     What a dead process left is finished; an alias that somebody else moved is put back or frozen, as the policy says;
-    people who owe an answer are reminded; what nobody approved in time is halted. Exit code 1 while an incident is
-    open.
+    people who owe an answer are reminded; what nobody approved in time is halted; the flags of routers, where there
+    are any, are written again from the ledgers. Exit code 1 while an incident is open.
     """
     from flows.overview import show_watch
     from tasks.guard import clear, look_after
     from tasks.place import models_of
     from tasks.record import Desk
+    from tasks.route import keep_up
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: (*look_after(site.home, name), *_rolled(site.home, name)) for name in names}
+    keep_up(site.home)
     _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)

@@ -14,6 +14,7 @@ from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
 from tasks.record import Case
 from tasks.roll import roll_on
+from tasks.route import keep_up
 
 
 @flow(name="guard", persist_result=False)
@@ -26,6 +27,7 @@ def guard(home: str = ".headgate") -> State[None]:
     sign_on(home)
     place = Path(home).resolve()
     troubled = [trouble for model in models_of(place) if (trouble := _patrol(place, model))]
+    keep_up(place)
     reap()
     settle(place)
     if troubled:

@@ -150,7 +150,7 @@ def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
         console().print("Nothing to audit: there is no ledger. That is not the same as all being well.")
     for name, f in found.items():
         checked = f"{f.entries} entries, {f.digests} digests, {f.verdicts} verdicts, {f.approvals} approvals"
-        more = {"waivers": f.waivers, "pages": f.pages, "reports": f.reports}
+        more = {"waivers": f.waivers, "pages": f.pages, "reports": f.reports, "flags": f.flags}
         checked += "".join(f", {n} {what}" for what, n in more.items() if n) + " recomputed"
         shown = titled(f"audit of {name}: {checked}", "slot", "what", "got", "expected")
         for a in f.anomalies:

@@ -97,7 +97,8 @@ def audit(site: Site, model: str | None, kept: tuple[Path, ...], as_json: bool, 
     """Recompute everything that is recorded about MODEL, or about all models, and name whatever is wrong.
 
     The ledger must also continue every checkpoint that was seen before: by this home, in MLflow, and by --witness.
-    MLflow's pages and the reports of this home (`headgate report`) must be what the ledger renders.
+    MLflow's pages, and the reports (`headgate report`) and the flags (`headgate serve`) of this home, must be what the
+    ledger renders.
     """
     from flows.show import show_findings
     from headgate.signers import AllowedSigners

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ NOBODY = "none"
 """The variant, of version 0, of whoever no stage serves."""
 
 _SCHEMA = "https://flagd.dev/schema/v0/flags.json"
-_SHOWN = 120
+_SHOWN, _LONGEST = 120, 400
 _NO_BUCKET = BUCKETS  # in no share: JSON logic takes what is missing for 0, which is in every one
 
 
@@ -123,25 +123,41 @@ def document(routes: Mapping[str, Route]) -> bytes:
     return json.dumps({"$schema": _SCHEMA, "flags": flags}, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def misrouted(data: bytes | None, due: bytes) -> Iterator[Anomaly]:
-    """What a file of flags says otherwise than the ledgers do.
+def misrouted(data: bytes | None, due: Mapping[str, Route]) -> dict[str, Anomaly]:
+    """What a file of flags says otherwise than the ledgers do, by the model that a flag is called after.
+
+    What is of no model stands under the empty name: another layout, or no such document.
 
     Args:
         data: the file's content; None if there is none, which serves nobody and claims nothing.
-        due: what the ledgers render.
+        due: what the ledgers have.
     """
-    if data is not None and data != due:
-        expected = f"{digest_of(due)}, as the ledgers have it; a router that runs writes it again"
-        yield Anomaly("other_flags", -1, f"flags.json: {digest_of(data)}, other in {_differing(data, due)}", expected)
+    rendered = document(due)
+    if data is None or data == rendered:
+        return {}
+    found, expected = _flags_in(data), _flags_in(rendered) or {}
+    if found is None:
+        return {"": _other(f"{digest_of(data)}, which is no such document")}
+    names = sorted(name for name in {*found, *expected} if _spelled(found, name) != _spelled(expected, name))
+    wrong = {name.removeprefix(flag_key("")): _other(f"{name} {_spelled(found, name)}") for name in names[:_SHOWN]}
+    return wrong or {"": _other(f"{digest_of(data)}, another layout")}
 
 
-def _differing(data: bytes, due: bytes) -> str:
+def _other(got: str) -> Anomaly:
+    expected = "what the ledgers render; `headgate guard`, or a router that runs, writes it again"
+    return Anomaly("other_flags", -1, f"flags.json: {plain(got)[:_LONGEST]}", expected)
+
+
+def _flags_in(data: bytes) -> dict[str, object] | None:
     try:
-        found, expected = (json.loads(each)["flags"] for each in (data, due))
-        names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return "all: it is no such document"
-    return ", ".join(plain(name)[:_SHOWN] for name in names[:_SHOWN]) or "its layout"
+        found = json.loads(data)["flags"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _spelled(flags: Mapping[str, object], name: str) -> str:
+    return json.dumps(flags[name], sort_keys=True) if name in flags else "nothing"  # true is 1 in Python, and here not
 
 
 def _flag(each: Route) -> dict[str, object]:

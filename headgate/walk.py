@@ -15,7 +15,7 @@ from headgate.release import Release
 from headgate.signers import AllowedSigners
 from headgate.state import State
 
-COUNTED = ("digests", "verdicts", "approvals", "waivers", "pages", "reports")
+COUNTED = ("digests", "verdicts", "approvals", "waivers", "pages", "reports", "flags")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class Findings:
     """What an audit looked at and what was wrong.
 
     Attributes:
-        entries, digests, verdicts, approvals, waivers, pages, reports: how many were checked; none is not "all well".
+        entries, digests, verdicts, approvals, waivers, pages, reports, flags: how many were checked; none is not
+            "all well".
         anomalies: everything that is wrong, in the order of the ledger. Beside those of `Anomaly`, the names are
             ``changed_evidence``, ``missing_evidence``, ``broken_rule``, ``not_recomputable``, ``wrong_policy``,
             ``other_champion``, ``other_verdict``, ``other_package``, ``other_quorum``, ``void_approval``,
             ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias``, ``moved_alias``,
-            ``other_page``, ``other_report``, and those of `headgate.witness`.
+            ``other_page``, ``other_report``, ``other_flags``, and those of `headgate.witness`.
         ledger: what was audited; where the chain is broken, it is no ledger.
         checkpoint: the signed note of what was audited, where nothing is wrong and the key is at hand.
     """
@@ -40,6 +41,7 @@ class Findings:
     waivers: int
     pages: int
     reports: int
+    flags: int
     anomalies: tuple[Anomaly, ...]
     ledger: Ledger = field(compare=False, repr=False)
     checkpoint: str | None = None

@@ -1,4 +1,4 @@
-"""Audit: recompute what is recorded, and compare it with what MLflow and the reports show."""
+"""Audit: recompute what is recorded, and compare it with what MLflow, the reports and the flags show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headgate.anomaly import Anomaly
 from headgate.audit import audit
 from headgate.canonical import DIGEST, digest_of
 from headgate.card import PICTURE
@@ -30,6 +31,7 @@ from tasks.connect import alias_version, asking, checkpoints, client, declared
 from tasks.place import opened, store_of
 from tasks.record import Desk
 from tasks.remember import memory_of
+from tasks.route import wrong
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,7 +52,7 @@ def audit_all(
     """The findings about every model of a home, or about one; what is sound is remembered.
 
     Args:
-        store: the address of a copy, with its evidence, to audit instead of the home's own stores and reports.
+        store: the address of a copy, with its evidence, to audit instead of the home's own stores, reports and flags.
         ask_registry: compare the aliases, the checkpoints and the pages of the versions with what MLflow shows.
         signers: everybody who could ever sign, as known from outside the store; None to believe the recorded files.
         witnesses: checkpoints and approval texts that were kept elsewhere, beside what this home remembers.
@@ -79,7 +81,8 @@ def audit_all(
             witnesses=told,
         )
         found[desk.model] = _remembered(desk, memory, findings)
-    return found if model is not None else _indexed(found, reports.get(_INDEX), evidence)
+    found = found if model is not None else _indexed(found, reports.get(_INDEX), evidence)
+    return found if store is not None or not Home(home).flags.exists() else _flagged(found, wrong(home), model)
 
 
 def _reports(home: Home) -> dict[str, bytes]:
@@ -100,13 +103,24 @@ def _reported(desk: Desk, reports: Mapping[str, bytes]) -> Reported | None:
     return None if found is None else Reported(found, declared(desk.home))
 
 
+def _flagged(found: dict[str, Findings], others: Mapping[str, Anomaly], model: str | None) -> dict[str, Findings]:
+    """The findings with what the flags say otherwise; what is of no model is told with the first of all."""
+    told = {name: replace(findings, flags=1) for name, findings in found.items()}
+    for name, anomaly in others.items():
+        place = name if name in found else next(iter(found), None) if model is None else None
+        # Of a broken ledger nothing can be made again, and its own anomalies say more.
+        if place is not None and not (place == name and found[name].anomalies):
+            told[place] = replace(told[place], anomalies=(*told[place].anomalies, anomaly))
+    return told
+
+
 def _indexed(found: dict[str, Findings], index: bytes | None, evidence: Mapping[Digest, bytes]) -> dict[str, Findings]:
     """The findings with what is wrong with the overview of all models, told with the first of them."""
     if index is None or not found or any(f.anomalies for f in found.values()):
         return found  # where a ledger is broken, nothing can be made again from it
-    wrong = tuple(misindexed(index, {name: f.ledger for name, f in found.items()}, _reading(evidence)))
+    misled = tuple(misindexed(index, {name: f.ledger for name, f in found.items()}, _reading(evidence)))
     first, told = next(iter(found.items()))
-    more = replace(told, reports=told.reports + 1, anomalies=(*told.anomalies, *wrong))
+    more = replace(told, reports=told.reports + 1, anomalies=(*told.anomalies, *misled))
     return {**found, first: more}
 
 

@@ -17,6 +17,7 @@ from headgate.watch import IncidentClosed, RolledBack
 from tasks.connect import alias_version, asking
 from tasks.load import changed_files, fetch, proof_of
 from tasks.record import Desk, now
+from tasks.route import keep_up
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,8 +119,9 @@ def guarded(desk: Desk, state: State) -> set[str]:
 
 
 def close(desk: Desk, intention: Intention, record: Record) -> None:
-    """Record how an intention ended, unless another run has done that."""
+    """Record how an intention ended, unless another run has done that; flags that are there follow."""
     _once(desk, record, lambda s: s.intention is None or s.intention.seq != intention.seq, release=intention.release)
+    keep_up(desk.home.root)
 
 
 def _once(

@@ -1,13 +1,15 @@
 """Route: write who is served which version of each model, as the ledgers have it, where routers look.
 
 The file is derived: whoever lost it makes it again, and the audit compares. It says who is served what, never whether
-that is allowed.
+that is allowed. A router makes it; once it is there, whoever moves an alias writes it again, and so does the guard.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,12 @@ from tasks.record import Desk
 
 _STEP = 1_000_000
 """Nanoseconds by which a file is newer than the one before it: flagd reads again only what is."""
+
+
+AGAIN = 2.0
+"""Seconds after which flags that differ are compared once more: an alias that just moves is no forgery."""
+
+_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,21 @@ def route(home: Path) -> Routed:
     Raises:
         Unavailable: the store does not answer at all, or the file cannot be written.
     """
-    found = routed(home, models_of(home))
-    lay(Home(home).flags, found.document)
+    for _ in range(_TRIES):
+        found = routed(home, models_of(home))
+        if not lay(Home(home).flags, found.document):  # others may have written what they read before
+            break
     return found
+
+
+def keep_up(home: Path) -> None:
+    """Write the flags again, in a home that has any. What keeps it from that is logged and stops nothing."""
+    if not Home(home).flags.exists():
+        return
+    try:
+        route(home)
+    except HeadgateError as error:
+        logging.getLogger(__name__).warning("the flags are as they were: %s", error)
 
 
 def routed(home: Path, models: Iterable[str]) -> Routed:
@@ -123,12 +143,18 @@ def lay(path: Path, data: bytes) -> bool:
     return True
 
 
-def wrong(home: Path) -> tuple[Anomaly, ...]:
-    """What the file of flags says otherwise than the ledgers, for an audit.
+def wrong(home: Path) -> dict[str, Anomaly]:
+    """What the file of flags says otherwise than the ledgers, for an audit: as `headgate.flags.misrouted`.
 
     Raises:
         Unavailable: the store does not answer, or the file cannot be read.
     """
+    if _differing(home):
+        time.sleep(AGAIN)
+    return _differing(home)
+
+
+def _differing(home: Path) -> dict[str, Anomaly]:
     path = Home(home).flags
     try:
         data = path.read_bytes() if path.exists() else None
@@ -136,7 +162,7 @@ def wrong(home: Path) -> tuple[Anomaly, ...]:
         raise Unavailable(
             f"flags {path}", got=type(error).__name__, expected="a file that can be read", next_step="make it readable"
         ) from error
-    return tuple(misrouted(data, routed(home, models_of(home)).document))
+    return misrouted(data, {} if data is None else routed(home, models_of(home)).routes)
 
 
 def _replace(path: Path, data: bytes) -> None:

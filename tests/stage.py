@@ -143,6 +143,7 @@ def restore(toy: Toy) -> None:
     # This very process, and the home's memory, would see that entries were cut off.
     new_process()
     shutil.rmtree(toy.home / "memory", ignore_errors=True)
+    (toy.home / "flags.json").unlink(missing_ok=True)
     kept = toy.home.with_name("kept")
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)

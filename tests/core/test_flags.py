@@ -136,15 +136,25 @@ def test_stages_that_flags_cannot_tell_apart_are_refused(names: tuple[str, ...])
         Route(tuple(stage(name) for name in names), {})
 
 
-def test_a_file_that_says_something_else_is_an_anomaly() -> None:
-    due = document({m: Route((stage("broad"),), {"broad": 3}) for m in ("toy", "other")})
+def test_a_file_that_says_something_else_is_an_anomaly_of_its_model() -> None:
+    routes = {m: Route((stage("broad"),), {"broad": 3}) for m in ("toy", "other", "third")}
+    due = document(routes)
     said = json.loads(due)
     said["flags"]["serve.toy"]["variants"]["broad"] = 4
-    said["flags"]["<new>"] = {}
-    (found,) = misrouted(json.dumps(said).encode(), due)
-    assert (found.name, found.slot) == ("other_flags", -1)
-    assert "other in <new>, serve.toy" in found.got
-    assert list(misrouted(due, due)) == list(misrouted(None, due)) == []
+    said["flags"]["<new>\n"] = {}
+    del said["flags"]["serve.third"]
+    found = misrouted(json.dumps(said).encode(), routes)
+    assert found.keys() == {"toy", "third", "<new>\n"}
+    assert {(each.name, each.slot) for each in found.values()} == {("other_flags", -1)}
+    assert '"broad": 4' in found["toy"].got
+    assert found["third"].got == "flags.json: serve.third nothing"
+    assert found["<new>\n"].got == "flags.json: <new>  {}"
+    assert misrouted(due, routes) == misrouted(None, routes) == {}
+    assert misrouted(due.replace(b'"broad": 3', b'"broad": 3.0'), routes).keys() == routes.keys()
     for odd in (b"", b"[]", b"{}", b"\xff", b'{"flags": 3}', b"[" * 100_000):
-        assert "no such document" in next(misrouted(odd, due)).got
-    assert "its layout" in next(misrouted(due + b" ", due)).got
+        assert "no such document" in misrouted(odd, routes)[""].got
+    assert "another layout" in misrouted(due + b" ", routes)[""].got
+    many = {**json.loads(due)["flags"], **{f"serve.{'x' * 9999}{n}": {} for n in range(1000)}}
+    flood = misrouted(json.dumps({"flags": many}).encode(), routes)
+    assert len(flood) <= 120
+    assert max(len(each.got) for each in flood.values()) < 500

@@ -29,7 +29,7 @@ from headgate.inquiry import Ask
 from headgate.ledger import slot_name
 from headgate.records import Registered
 from headgate.telemetry import Complaint, Outcome, Served
-from tasks import heed
+from tasks import heed, route
 from tasks.dispatch import Limits, Router
 from tasks.fend import Rules
 from tasks.gauge import MOST_SERIES, Gauges
@@ -88,7 +88,7 @@ def test_a_promotion_and_a_rollback_are_followed_without_a_restart_and_refuse_no
         roll_back(clean.toy.home, "toy", reason="it harms", who="dana@toy.example")
         assert until(lambda: serves(1)) < 3
         assert {status for status, _ in seen} == {200}
-    assert wrong(clean.toy.home) == ()
+    assert wrong(clean.toy.home) == {}
 
 
 def model_file(stage: Stage, version: int = 1) -> Path:
@@ -117,7 +117,8 @@ def test_a_version_whose_bytes_changed_is_refused_told_and_tried_again(clean: St
         assert client.get("/readyz").status_code == 200
 
 
-def test_a_forged_flag_is_refused_and_written_again(clean: Stage) -> None:
+def test_a_forged_flag_is_refused_and_written_again(clean: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "AGAIN", 0.0)
     path = Home(clean.toy.home).flags
     with serving(clean, Limits(every=60.0)) as client:
         due = path.read_bytes()
@@ -134,7 +135,7 @@ def test_a_forged_flag_is_refused_and_written_again(clean: Stage) -> None:
             path.write_bytes(forged)
             until(lambda: predicted(client).status_code == 503)
             assert got in predicted(client).json()["error"]["got"]
-            assert [a.name for a in wrong(clean.toy.home)] == ["other_flags"]
+            assert "other_flags" in {a.name for a in wrong(clean.toy.home).values()}
             path.write_bytes(due)
             until(lambda: predicted(client).status_code == 200)
         path.write_bytes(b"{ half of it")

@@ -121,7 +121,7 @@ def test_each_is_served_the_stage_that_is_meant_for_them(clean: Stage, staged: S
         assert "group: employee" in page
         assert f'rows_total{{model="toy",outcome="answered",stage="pilot",version="{version}"}} ' in metrics
     assert 10 <= len(FEW) <= 30
-    assert wrong(staged.toy.home) == ()
+    assert wrong(staged.toy.home) == {}
 
 
 def test_what_the_router_answered_takes_the_rollout_on(clean: Stage, staged: Stage, case: Case) -> None:
@@ -192,7 +192,7 @@ def test_what_somebody_does_to_aliases_in_the_registry_is_served_to_nobody(
         assert people.course("all") == [("broad", 1)]
         assert people.course("few") == [("pilot", version)]
         assert people.course("staff") == [("internal", version)]
-    assert wrong(staged.toy.home) == ()
+    assert wrong(staged.toy.home) == {}
 
 
 @pytest.mark.parametrize(("alias", "stays"), [("internal", "few"), ("pilot", "staff")])
