@@ -27,6 +27,11 @@ class Home:
         return self.root / "keys" / "pipeline.pem"
 
     @property
+    def public_key(self) -> Path:
+        """The public half of the pipeline's key (PEM): all that a home needs from which ledgers are read and served."""
+        return self.root / "keys" / "pipeline.pub"
+
+    @property
     def memory(self) -> Path:
         """The checkpoints that were seen, of this home's ledgers and of others'. They decide nothing, and are kept."""
         return self.root / "memory"

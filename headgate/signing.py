@@ -49,9 +49,7 @@ class Signer:
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _no_key("private", type(key).__name__)
         self._key = key
-        self.public_pem: bytes = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        self.public_pem: bytes = _spelled(key.public_key())
         self.key_id: str = _key_id(key.public_key())
 
     def sign(self, data: bytes) -> str:
@@ -79,6 +77,7 @@ class Verifier:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _no_key("public", type(key).__name__)
         self._key = key
+        self.public_pem: bytes = _spelled(key)
         self.key_id: str = _key_id(key)
 
     def verify(self, data: bytes, signature: str) -> bool:
@@ -96,6 +95,10 @@ class Verifier:
 
 def _spell(r: int, s: int) -> str:
     return base64.b64encode(utils.encode_dss_signature(r, s)).decode()
+
+
+def _spelled(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _key_id(key: ec.EllipticCurvePublicKey) -> str:

@@ -187,9 +187,12 @@ class Router:
     def _pick(self, model: str, heard: Heard, ask: Ask) -> tuple[Reply, Made | None]:
         try:
             stage, version = self._chosen(model, ask)
-        except Unavailable as error:
+            made = served(heard, stage, version)
+            if made is None and version:
+                heard = self._ledgers.sooner(model)
+                made = served(heard, stage, version)
+        except HeadgateError as error:
             return Reply(_name(), refusal=shut(error)), None
-        made = served(heard, stage, version)
         if made is not None:
             return Reply(_name(), stage, version), made
         known = stage == NOBODY or (heard.route is not None and stage in heard.route.served)

@@ -24,6 +24,7 @@ from headgate.state import State
 from tasks.place import models_of
 from tasks.record import Desk
 from tasks.route import lay, maker, route_of
+from tasks.unlock import has_key, unknown
 
 EVERY = 1.0
 """Seconds between two looks at the ledgers."""
@@ -96,18 +97,11 @@ class Ledgers:
         """Where the records of a model are read.
 
         Raises:
-            BadInput: the key that signs them is not here. Left to itself a desk would make another one, and the ledgers
-                of a store elsewhere would look forged.
+            BadInput: the key that verifies them is not here. The private one need not be, and none is made.
         """
         if model not in self._desks:
-            key = Home(self._home).pipeline_key
-            if not key.exists():
-                raise BadInput(
-                    f"pipeline key {key}",
-                    got="no such file",
-                    expected="the key of the home that these ledgers are from",
-                    next_step="serve from that home, or copy its keys/ here with mode 600",
-                )
+            if not has_key(Home(self._home)):
+                raise unknown(Home(self._home))
             self._desks[model] = Desk(self._home, model)
         return self._desks[model]
 
@@ -150,12 +144,22 @@ class Ledgers:
             except HeadgateError as error:
                 found = error
             for name in self._names:
-                self._heard[name] = self._read(name, self._heard.get(name, Heard()))
-            try:
-                lay(Home(self._home).flags, document(self._routes()))
-            except HeadgateError as error:
-                found = error
-            self.trouble = found
+                before = self._heard.get(name, Heard())
+                self._heard[name] = self._read(name, before)
+                if self._heard[name].route != before.route:  # the next ledgers may be slow, and the flags must not be
+                    found = self._lay() or found
+            self.trouble = self._lay() or found
+
+    def sooner(self, model: str) -> Heard:
+        """What the ledger of a model says now: flags that others have written may be ahead of the last look.
+
+        Raises: as `may_serve`.
+        """
+        asked = time.monotonic()
+        with self._looking:
+            if self._heard[model].at < asked:  # of many who ask at once, one looks
+                self._heard[model] = self._read(model, self._heard[model])
+        return self.may_serve(model)
 
     def follow(self, ended: Event, every: float = EVERY) -> None:
         """Look again and again until `ended` is set. Whatever happens, it goes on: silence would end in 503."""
@@ -186,6 +190,13 @@ class Ledgers:
             return Heard(ledger.head, route, made, left, began)
         except HeadgateError as error:
             return replace(before, left={}, trouble=error)
+
+    def _lay(self) -> HeadgateError | None:
+        try:
+            lay(Home(self._home).flags, document(self._routes()))
+        except HeadgateError as error:
+            return error
+        return None
 
     def _routes(self) -> dict[str, Route]:
         believed = {name: heard.route for name, heard in self._heard.items() if self._believed(heard)}

@@ -63,7 +63,7 @@ def proof_of(desk: Desk, registered: Registered) -> Proof:
         Tampered: its signature is not what the ledger names.
         Unavailable: the store cannot be read.
     """
-    return Proof(registered.files, desk.evidence.get(registered.signature), desk.signer.public_pem)
+    return Proof(registered.files, desk.evidence.get(registered.signature), desk.verifier.public_pem)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +12,7 @@ from pathlib import Path
 
 from headgate.canonical import canonical, parse
 from headgate.entry import Digest
-from headgate.errors import BadInput, SlotTaken
+from headgate.errors import SlotTaken
 from headgate.evidence import Evidence
 from headgate.following import Following
 from headgate.home import Home
@@ -25,10 +22,11 @@ from headgate.policy_file import parse as parse_policy
 from headgate.record import Record
 from headgate.records import KINDS, Requested
 from headgate.release import Release
-from headgate.signing import Signer, Verifier, new_key
+from headgate.signing import Signer, Verifier
 from headgate.state import State, advance
 from tasks.follow import follow
 from tasks.place import store_of
+from tasks.unlock import signer, verifier
 
 _TRIES = 8
 
@@ -78,13 +76,22 @@ class Desk:
 
     @cached_property
     def signer(self) -> Signer:
-        """The pipeline's key, made on first use."""
-        return Signer(_key_bytes(self.home.pipeline_key))
+        """The pipeline's key, made in a home that is new.
+
+        Raises:
+            BadInput, Tampered: as `tasks.unlock`.
+        """
+        return signer(self.home)
+
+    @property
+    def signs(self) -> bool:
+        """Whether the pipeline's private key is here; elsewhere records can only be read."""
+        return self.home.pipeline_key.exists()
 
     @cached_property
     def verifier(self) -> Verifier:
-        """What verifies the pipeline's signatures."""
-        return Verifier(self.signer.public_pem)
+        """What verifies the pipeline's signatures; it needs the public key alone."""
+        return verifier(self.home)
 
     @cached_property
     def _following(self) -> Following:
@@ -193,30 +200,3 @@ def slug(text: str) -> str:
 def now() -> str:
     """The time, in UTC, as the ledger spells it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _key_bytes(path: Path) -> bytes:
-    if not path.exists():
-        _make_key(path)
-    if path.stat().st_mode & 0o077:
-        raise BadInput(
-            f"pipeline key {path}",
-            got=f"permissions {path.stat().st_mode & 0o777:o}",
-            expected="600: only its owner may read it",
-            next_step=f"if nobody else has read it, run `chmod 600 {path}`; else make a new home",
-        )
-    return path.read_bytes()
-
-
-def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(new_key())
-            os.fsync(file.fileno())
-        # A link, not a rename: of two writers that make the first key at once, one wins and both use that.
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        Path(draft).unlink()

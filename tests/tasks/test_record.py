@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from headgate.errors import BadInput, SlotTaken, Tampered, Unavailable
+from headgate.home import Home
 from headgate.ledger import Ledger
 from headgate.record import Record
 from headgate.records import Requested, Snapshot, Table
+from headgate.signing import Signer, new_key
 from headgate.state import State
+from tasks.audit import audit_all
 from tasks.record import Case, Desk, now, reopen, standing
 
 DIGEST = "sha256:" + "0" * 64
@@ -40,8 +44,68 @@ def test_the_key_is_its_owners_alone(desk: Desk) -> None:
     path = desk.home.pipeline_key
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert [p.name for p in path.parent.iterdir()] == [path.name], "no draft of a key is left behind"
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, "pipeline.pub"], "no draft is left behind"
     assert Desk(desk.home.root, "toy").signer.key_id == first
+
+
+def made_elsewhere(desk: Desk, tmp_path: Path) -> Home:
+    """Another home with the same records, and of the keys the public one alone."""
+    desk.write("toy-1", asked())
+    other = Home(tmp_path / "other")
+    shutil.copytree(desk.home.store, other.store)
+    other.public_key.parent.mkdir()
+    shutil.copy(desk.home.public_key, other.public_key)
+    return other
+
+
+def test_the_public_key_lies_beside_the_private_one(desk: Desk) -> None:
+    assert desk.signer.public_pem == desk.home.public_key.read_bytes() == desk.verifier.public_pem
+    assert desk.home.public_key.stat().st_mode & 0o777 == 0o644
+    desk.home.public_key.unlink()
+    assert Desk(desk.home.root, "toy").verifier.key_id == desk.signer.key_id
+    assert desk.home.public_key.exists(), "of a home that is older than this, it is made when it is first used"
+
+
+def test_with_the_public_key_alone_records_are_read_and_none_is_signed(desk: Desk, tmp_path: Path) -> None:
+    other = made_elsewhere(desk, tmp_path)
+    reader = Desk(other.root, "toy")
+    assert reader.ledger().head == desk.ledger().head
+    assert not reader.signs
+    with pytest.raises(BadInput, match="the public key alone"):
+        reader.write("toy-2", asked())
+    assert [path.name for path in other.public_key.parent.iterdir()] == ["pipeline.pub"]
+    assert reader.ledger().head == desk.ledger().head
+    (found,) = audit_all(other.root, ask_registry=False).values()
+    assert found.entries == 1
+    assert found.checkpoint is None, "it is signed where the key is"
+
+
+def test_without_any_key_none_is_made_where_there_is_a_ledger(desk: Desk, tmp_path: Path) -> None:
+    other = made_elsewhere(desk, tmp_path)
+    other.public_key.unlink()
+    for use in (lambda: Desk(other.root, "toy").ledger(), lambda: Desk(other.root, "new").write("new-1", asked())):
+        with pytest.raises(BadInput, match="no such file, nor pipeline"):
+            use()
+    assert list(other.public_key.parent.iterdir()) == []
+
+
+def test_two_halves_of_different_keys_are_refused(desk: Desk) -> None:
+    desk.write("toy-1", asked())
+    own = desk.home.public_key.read_bytes()
+    desk.home.public_key.write_bytes(Signer(new_key()).public_pem)
+    for use in (lambda d: d.ledger(), lambda d: d.signer):
+        with pytest.raises(Tampered, match="two halves of one key"):
+            use(Desk(desk.home.root, "toy"))
+    desk.home.public_key.write_bytes(own)
+    assert Desk(desk.home.root, "toy").ledger().size == 1
+
+
+def test_what_is_no_public_key_is_none(desk: Desk) -> None:
+    desk.write("toy-1", asked())
+    desk.home.public_key.write_bytes(b"")
+    desk.home.pipeline_key.unlink()
+    with pytest.raises(BadInput, match="public key of the pipeline"):
+        Desk(desk.home.root, "toy").ledger()
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
@@ -91,6 +155,7 @@ def test_threads_that_make_the_key_at_once_use_the_same_one(tmp_path: Path) -> N
 def test_a_ledger_under_another_key_is_not_believed(desk: Desk) -> None:
     desk.write("toy-1", asked())
     desk.home.pipeline_key.unlink()
+    desk.home.public_key.write_bytes(Signer(new_key()).public_pem)
     with pytest.raises(Tampered, match="wrong_key"):
         Desk(desk.home.root, "toy").ledger()
 

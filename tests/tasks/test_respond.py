@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from headgate.inquiry import Ask
 from headgate.ledger import slot_name
 from headgate.records import Registered
 from headgate.telemetry import Complaint, Outcome, Served
-from tasks import heed, route
+from tasks import connect, heed, route
 from tasks.dispatch import Limits, Router
 from tasks.fend import Rules
 from tasks.gauge import MOST_SERIES, Gauges
@@ -89,6 +90,23 @@ def test_a_promotion_and_a_rollback_are_followed_without_a_restart_and_refuse_no
         assert until(lambda: serves(1)) < 3
         assert {status for status, _ in seen} == {200}
     assert wrong(clean.toy.home) == {}
+
+
+def test_flags_that_others_wrote_before_it_looked_are_followed_and_refuse_nobody(clean: Stage) -> None:
+    with serving(clean, Limits(every=60.0)) as client:
+        seen: list[int] = []
+
+        def serves(version: int) -> bool:
+            answer = predicted(client)
+            seen.append(answer.status_code)
+            return bool(answer.json()["version"] == version)
+
+        until(lambda: serves(1))
+        run("promote", clean.ready)
+        until(lambda: serves(2))
+        roll_back(clean.toy.home, "toy", reason="it harms", who="dana@toy.example")
+        until(lambda: serves(1))
+        assert {*seen} == {200}
 
 
 def model_file(stage: Stage, version: int = 1) -> Path:
@@ -291,7 +309,7 @@ def test_only_who_has_the_token_is_answered(clean: Stage) -> None:
 
 
 def test_too_much_too_many_and_too_slow_go_no_further(clean: Stage) -> None:
-    rules = Rules(token=None, most_bytes=1_000, most_at_once=1, patience=0.5)
+    rules = Rules(token=None, most_bytes=1_000, most_at_once=1, patience=2.0)
     with serving(clean, rules=rules) as client:
         assert client.post("/models/toy/predict", content=b"x" * 1_001).status_code == 413
         assert client.post("/models/toy/predict", content=iter([b"x" * 600] * 2)).status_code == 413
@@ -302,7 +320,7 @@ def test_too_much_too_many_and_too_slow_go_no_further(clean: Stage) -> None:
         def slowly() -> Iterator[bytes]:
             yield b"{"
             began.set()
-            time.sleep(1.0)
+            time.sleep(3.0)
             yield b"}"
 
         began, answers = threading.Event(), []
@@ -370,6 +388,25 @@ def test_without_the_pipelines_key_nobody_is_served_and_none_is_made(
         assert not Home(tmp_path).pipeline_key.exists()
     finally:
         router.close()
+
+
+def test_a_home_with_the_public_key_alone_serves_the_same(
+    clean: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    due, home = load("toy", home=clean.toy.home).predict_proba(pd.DataFrame([ROW]))[0, 1], Home(tmp_path / "router")
+    home.public_key.parent.mkdir(parents=True)
+    shutil.copy(Home(clean.toy.home).public_key, home.public_key)
+    monkeypatch.setenv("HEADGATE_STORE", str(clean.toy.home / "store"))
+    monkeypatch.setattr(connect, "_NAMED", f"sqlite:///{clean.toy.home}/mlflow/mlflow.db")
+    router = Router(home.root, limits=QUICK)
+    router.start()
+    try:
+        (reply,) = router.answer("toy", [Ask(subject="x", inputs=ROW)], time.perf_counter())
+        assert (reply.refusal, reply.version, reply.scores) == (None, 1, (float(due),))
+        assert router.troubles() == []
+    finally:
+        router.close()
+    assert [path.name for path in home.public_key.parent.iterdir()] == ["pipeline.pub"]
 
 
 def test_so_many_series_are_counted_apart_and_no_more() -> None:
