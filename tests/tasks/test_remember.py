@@ -150,7 +150,7 @@ def test_an_audit_misses_what_was_cut_off(desk: Desk) -> None:
 
 def test_a_package_of_an_older_format_says_that_less_of_it_is_compared(tmp_path: Path) -> None:
     golden = Path(__file__).parents[1] / "golden"
-    for edition, told in ((1, True), (2, False)):
+    for edition, told in ((1, True), (2, True), (3, False)):
         found = run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip")
         assert (found.exit_code, "of which less is compared" in found.output) == (0, told), found.output
         again = json.loads(run(tmp_path / str(edition), "verify", golden / f"package-v{edition}.zip", "--json").output)
