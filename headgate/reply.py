@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headgate.errors import BadInput, HeadgateError, Unavailable
 from headgate.flags import NOBODY
-from headgate.inquiry import Ask
+from headgate.inquiry import Ask, Scalar
 from headgate.telemetry import Served
 
 ODD = "odd"
@@ -37,6 +38,7 @@ class Reply:
         scores: of binary, regression and scored tasks one number, of a multiclass task one per class.
         decision: 0 or 1, or a class; None where the task decides nothing.
         refusal: None if it was answered.
+        inputs: what the version reads of the row; None where none was asked.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Reply:
     scores: tuple[float, ...] = ()
     decision: int | str | None = None
     refusal: Refusal | None = None
+    inputs: Mapping[str, Scalar] | None = None
 
     @property
     def outcome(self) -> str:
@@ -62,7 +65,7 @@ class Reply:
             subject=ask.subject,
             stage=self.stage,
             version=self.version,
-            inputs=ask.inputs,
+            inputs=ask.inputs if self.inputs is None else self.inputs,
             scores=self.scores,
             ms=ms,
             failure=failure,

@@ -203,17 +203,19 @@ class Router:
         return self._chooser.choose(model, ask.subject, ask.audience)
 
     def _said(self, model: str, made: Made | None, asks: Sequence[Ask]) -> list[dict[str, Any]]:
-        """Of each row its scores and decision, or its refusal."""
+        """Of each row what the version reads of it, and its scores and decision, or its refusal."""
         assert made is not None  # noqa: S101 - it was picked
         try:
             opened = self._opened(model, made)
         except HeadgateError as error:
             return [{"refusal": shut(error)}] * len(asks)
-        found = score(opened, made.release, [ask.inputs for ask in asks])
-        return [
+        rows = [opened.read(ask.inputs) for ask in asks]
+        found = score(opened, made.release, rows)
+        said = [
             {"refusal": each} if isinstance(each, Refusal) else {"scores": each, "decision": opened.decision(each)}
             for each in found
         ]
+        return [{**each, "inputs": row} for each, row in zip(said, rows, strict=True)]
 
     def _opened(self, model: str, made: Made) -> Opened:
         try:

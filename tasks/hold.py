@@ -88,21 +88,29 @@ class Opened:
         coded = [str(name) for name in self.empty if self.empty[name].dtype == "category"]
         return {name: {value: at for at, value in enumerate(self.empty[name].cat.categories)} for name in coded}
 
+    def read(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Of what a caller gave, the columns that the model reads.
+
+        Others are left out: who asks cannot know which version will answer, and versions differ in what they read. One
+        that is misspelled is missing.
+        """
+        return {column: given[column] for column in self.kinds if column in given}
+
     def check(self, row: Mapping[str, Scalar]) -> None:
-        """Nothing, if a row has exactly the columns that the model reads, each of its kind or missing (null).
+        """Nothing, if a row has the columns that the model reads, each of its kind or missing (null).
 
         Raises:
             BadInput: it does not; the columns are named, and no value is.
         """
-        absent, unknown = [c for c in self.kinds if c not in row], sorted(row.keys() - self.kinds.keys())
+        absent = [c for c in self.kinds if c not in row]
         odd = [f"{c} is no {kind}" for c, kind in self.kinds.items() if c in row and not self._fits(c, row[c])]
-        found = [f"{c} is missing" for c in absent] + [f"{c[:80]} is unknown" for c in unknown] + odd
+        found = [f"{c} is missing" for c in absent] + odd
         if found:
             kinds = ", ".join(f"{c} ({kind})" for c, kind in self.kinds.items())
             raise BadInput(
                 "inputs",
                 got="; ".join(found[:20]),
-                expected=f"exactly the columns {kinds}; null for what is not known",
+                expected=f"the columns {kinds}; null for what is not known",
                 next_step="correct the row: its columns are those of the training table that are features",
             )
 
