@@ -12,7 +12,7 @@ from prefect.runtime import deployment, flow_run
 from headgate.entry import moment
 from headgate.records import Registered, Requested, Soaked
 from headgate.release import Release
-from headgate.rollout import Advance, Ask, Hold, Retreat, Step, step
+from headgate.rollout import Advance, Ask, Hold, Retreat, Step, lost, step
 from headgate.state import State
 from headgate.telemetry import Served, read
 from tasks.approve import ask_about
@@ -37,6 +37,7 @@ def roll(case: Case) -> tuple[str, ...]:
         Tampered, Unavailable: as `tasks.promote`.
     """
     for _ in range(MOST_STEPS):
+        _end_what_is_lost(case)
         stage = standing(case).stage
         if stage in ("approved", "promoting"):
             refused = promote.fn(case)
@@ -77,6 +78,15 @@ def roll_on(home: Path, model: str) -> Case | None:
     case = Case(home=home, folder=Path(rolling.step(Requested).folder), model=model, release=rolling.id)
     roll.fn(case)
     return case if desk.ledger().size > before else None
+
+
+def _end_what_is_lost(case: Case) -> None:
+    """End a rollout that somebody began to take back, whatever it waits for."""
+    desk = Desk(case.home, case.model)
+    state = desk.state()
+    release = state.release(case.release)
+    if release.stage != "promoting" and (gone := lost(state, release)) is not None:
+        call_off(desk, release, why=gone.why, who="pipeline")
 
 
 def _step(case: Case) -> tuple[str, ...] | None:
