@@ -147,8 +147,11 @@ def _rolled(home: Path, name: str) -> tuple[str, ...]:
     from tasks.record import standing
     from tasks.roll import roll_on
 
-    case = roll_on(home, name)
-    return () if case is None else (f"the rollout of {case.release} went on: it is {standing(case).stage}",)
+    rolled = roll_on(home, name)
+    if rolled is None:
+        return ()
+    why = "; ".join(rolled.held)
+    return (f"the rollout of {rolled.case.release} is {standing(rolled.case).stage}{f': {why}' if why else ''}",)
 
 
 def _tell(home: Path, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from headgate.entry import Entry
 from headgate.markdown import plain
 from headgate.oversight import Event, Notify
-from headgate.records import ApprovalRequested, Halted, record_of
+from headgate.records import ApprovalRequested, Halted, Promoted, record_of
 from headgate.story import sentence
 from headgate.watch import Escalated, Notified, Reminded
 
@@ -109,12 +109,14 @@ def _next(entry: Entry, event: Event) -> str:
 
 def _plain(entry: Entry, event: Event) -> tuple[str, list[str]]:
     name = entry.model
-    subject, words = _WORDS[event]
+    subject, words = _PARTLY if entry.body.get("serves") else _WORDS[event]
     return subject.format(name=name), [words.format(name=name), *_more(entry)]
 
 
 def _more(entry: Entry) -> list[str]:
     record = record_of(entry.kind, dict(entry.body))
+    if isinstance(record, Promoted) and record.serves is not None:
+        return [f"It is used for: {record.serves}. Everybody else is served as before."]
     if isinstance(record, ApprovalRequested):
         about = "" if record.stage is None else f"It is about more people than before: {record.stage}. "
         return [f"{about}Asked are: {', '.join(record.roles)}. The answer is needed by {record.expires[:10]}."]
@@ -124,6 +126,8 @@ def _more(entry: Entry) -> list[str]:
         return [f"{record.to} may now answer instead of {record.role}."]
     return []
 
+
+_PARTLY = ("{name}: a new version is tried out", "A new version of {name} is in use for some, before it is for all.")
 
 _WORDS: Mapping[Event, tuple[str, str]] = {
     "asked": (

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headgate.entry import moment
+from headgate.phase import Soaked, Terms
 from headgate.policy import Policy
-from headgate.records import Soaked, Terms
+from headgate.records import (
+    Evaluated,
+)
 from headgate.release import Release
 from headgate.standing import State
 
@@ -66,18 +69,17 @@ def quorum(policy: Policy, stage: str | None) -> dict[str, int]:
     return {role: max(n, first.get(role, 0)) for role, n in policy.approval.roles.items()}
 
 
-def who_is_in(stage: Terms) -> str:
-    """Whom a stage serves, in words."""
-    groups = " and ".join(f"{name} {' or '.join(values)}" for name, values in sorted(stage.audience.items()))
-    return f"{100 * stage.share:.4g}% of {groups or 'everybody'}" if stage.share < 1 else groups or "everybody"
-
-
 def lost(state: State, release: Release) -> Retreat | None:
-    """That a stage which an open release has reached is not at its version any more, if so: the rollout is over."""
-    gone = {one.record.alias for one in release.reached} - set(state.reaches(release))
-    if not gone or not release.is_open:
+    """That a rollout is over, if so: a stage that it has reached, or the last one, is not where it was any more."""
+    if not release.is_rolling:
         return None
-    return Retreat(f"{', '.join(map(repr, sorted(gone)))} is not at its version any more")
+    gone = {one.record.alias for one in release.reached} - set(state.reaches(release))
+    if gone:
+        return Retreat(f"{', '.join(map(repr, sorted(gone)))} is not at its version any more")
+    last = release.last_alias("")
+    if state.aliases.get(last) != release.step(Evaluated).champion:
+        return Retreat(f"'{last}' is not at the version any more that the gates compared with")
+    return None
 
 
 def step(state: State, release: Release, answered: int, at: str) -> Step:

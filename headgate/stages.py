@@ -6,7 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from headgate.entry import Entry, moment
-from headgate.records import ApprovalRequested, PromotionStarted, Soaked
+from headgate.phase import Soaked
+from headgate.records import (
+    ApprovalRequested,
+    PromotionStarted,
+)
 from headgate.release import Reached, Release, Request
 from headgate.standing import State, demand
 

@@ -40,6 +40,7 @@ from dataclasses import replace
 
 from headgate import sideline, stages
 from headgate.ledger import Entry
+from headgate.phase import Soaked
 from headgate.record import Record
 from headgate.records import (
     ApprovalRequested,
@@ -52,7 +53,6 @@ from headgate.records import (
     PromotionUndone,
     Registered,
     Requested,
-    Soaked,
     record_of,
 )
 from headgate.release import STEPS, Answer, Reached, Release, Request, Waiver
@@ -169,7 +169,7 @@ def _begin(state: State, release: Release, entry: Entry, record: PromotionStarte
 def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> State:
     intention = _settled(state, release, entry, record.started)
     same = (record.alias, record.old, record.new) == (intention.alias, intention.old, intention.new)
-    demand(same, entry, "the promotion that was intended")
+    demand(same and record.serves == release.serves, entry, "the promotion that was intended")
     behind = (*state.behind.get(record.alias, ()), *([] if record.old is None else [record.old]))
     if record.new in behind:
         behind = tuple(v for v in behind if v != record.new)

@@ -9,6 +9,7 @@ from headgate import records as r
 from headgate import watch as w
 from headgate.canonical import short
 from headgate.markdown import plain
+from headgate.phase import Soaked
 from headgate.record import Record
 from headgate.waived import Waived, WaiverRevoked
 
@@ -41,8 +42,8 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Approved: lambda x: f"{x.person} agreed as {x.role}, {f'key {x.key[:19]}…' if x.key else 'by a click, unsigned'}",
     r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
     r.PromotionStarted: lambda x: f"'{x.alias}' is to move from {_version(x.old)} to {_version(x.new)}",
-    r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
-    r.Soaked: lambda x: f"the stage {x.stage} has lasted {x.minutes:,.0f} minutes and answered {x.requests:,} requests",
+    r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}{'' if x.serves is None else f', for {x.serves}'}",
+    Soaked: lambda x: f"the stage {x.stage} has lasted {x.minutes:,.0f} minutes and answered {x.requests:,} requests",
     r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
     r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
     Waived: lambda x: (

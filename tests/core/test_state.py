@@ -821,7 +821,10 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
             "package": draw.choice([DIGEST, DIGEST, OTHER]), "policy": draw.choice([DIGEST, DIGEST, OTHER]),
             "approvals": draw.choice([[e.seq for e in said]] * 3 + [[]]),
         },
-        "promoted": {"alias": moving or alias, "old": old, "new": draw.choice([new, new, 9]), "started": started},
+        "promoted": {
+            "serves": standing.serves if standing else None,
+            "alias": moving or alias, "old": old, "new": draw.choice([new, new, 9]), "started": started,
+        },
         "promotion_undone": {"alias": moving or alias, "now": draw.choice([old, 9]), "started": started, "why": "x"},
         "halted": NO.model_dump(mode="json"),
         **beside(writer, release, draw, started),

@@ -14,7 +14,7 @@ from tasks import guard as guarding
 from tasks.approve import answer
 from tasks.promote import promote, refuse, why_not
 from tasks.record import Case, standing
-from tasks.roll import advance, roll, roll_on
+from tasks.roll import Rolled, advance, roll, roll_on
 from tasks.rollback import roll_back
 
 __all__ = ["staged"]
@@ -76,9 +76,12 @@ def test_stage_by_stage_as_each_is_due(staged: Stage, case: Case) -> None:
 def test_the_guard_carries_a_rollout_on(staged: Stage, case: Case) -> None:
     version = to_pilot(staged, case)
     assert look(staged) == ()
-    assert roll_on(case.home, case.model) is None
+    held = roll_on(case.home, case.model)
+    assert held is not None
+    assert not held.moved
+    assert "answered 0 of 3" in held.held[0]
     answered(case, version, 3)
-    assert roll_on(case.home, case.model) == case
+    assert roll_on(case.home, case.model) == Rolled(case, moved=True, held=())
     assert standing(case).stage == "waiting"
 
 
