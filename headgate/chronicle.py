@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 
+from headgate.alarm import Monitored
 from headgate.entry import Entry, moment
 from headgate.ledger import Ledger
 from headgate.records import (
@@ -27,7 +28,9 @@ from headgate.watch import Incident, IncidentClosed, Notified
 MOST = 200
 """Decisions, and answers of people, that a page tells; of older ones it says how many there are."""
 
-_STEPS = frozenset(KINDS[kind] for kind in (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified))
+_STEPS = frozenset(
+    KINDS[kind] for kind in (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified, Monitored)
+)
 """What was done, and decides nothing by itself."""
 
 _TROUBLES = frozenset(KINDS[kind] for kind in (Incident, IncidentClosed))

@@ -25,6 +25,11 @@ The rules of a release, which `advance` enforces one entry at a time:
 12. Only a release that waits reminds and escalates; a role is given one deputy, who may answer for it from then on.
 13. An approval is taken back once, by whoever gave it, before the promotion begins. They may then answer again.
 14. A notification is about an earlier entry, and decides nothing.
+15. A look is at a version behind its alias, and each version's looks are numbered from 1. Looks, alarms and what comes
+    of them belong to no release.
+16. An alarm is of the newest look at a version. A version has at most one open alarm for each check.
+17. A step of an open alarm is taken once, and nobody is reminded of one twice, nor before its time.
+18. An incident is closed by a person; a warning also by itself.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """
@@ -34,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headgate import sideline
+from headgate import lookout, sideline
 from headgate.ledger import Entry
 from headgate.record import Record
 from headgate.records import (
@@ -56,6 +61,8 @@ from headgate.verdict import Verdict
 from headgate.waived import Waived, WaiverRevoked
 
 __all__ = ["Intention", "State", "advance", "fold"]
+
+_BESIDE = {**sideline.RULES, **lookout.RULES}
 
 
 def fold(model: str, entries: Iterable[Entry]) -> State:
@@ -84,8 +91,8 @@ def advance(state: State, entry: Entry) -> State:
         return _waive(state, entry, record) if isinstance(record, Waived) else _revoke(state, entry, record)
     if isinstance(record, PromotionUndone) and entry.release is None:
         return sideline.undo(state, entry, record)
-    if type(record) in sideline.RULES:
-        return sideline.RULES[type(record)](state, entry, record)
+    if type(record) in _BESIDE:
+        return _BESIDE[type(record)](state, entry, record)
     release = state.releases.get(entry.release or "")
     demand(release is not None and release.is_open, entry, "an entry of an open release")
     assert release is not None  # noqa: S101 - demanded above
