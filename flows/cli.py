@@ -17,6 +17,7 @@ from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.report import report
+from flows.respond import monitor, respond
 from flows.store import store
 from flows.up import deployments, down, up
 from flows.verify import audit, replay, verify
@@ -64,6 +65,8 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
+      headgate monitor [MODEL]          how does it do in use? by the plan in its own package
+      headgate respond MODEL            what went wrong in use, and which steps are due
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
       headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
@@ -265,6 +268,8 @@ for command in (
     history,
     report,
     guard,
+    monitor,
+    respond,
     approvals,
     up,
     down,

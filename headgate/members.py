@@ -116,7 +116,7 @@ def _failures(at: Ground) -> Iterator[Member]:
 
 def _performance(at: Ground) -> Iterator[Member]:
     due, labelled = at.profile.answered, at.profile.labelled or 0
-    note = f"; {due - labelled:,} of {due:,} outcomes that are due have not come"
+    note = f"; {due - labelled:,} of {due:,} outcomes that are due have not come" if due > labelled else ""
     partial = due - labelled > MOST_LACKING * due
     known, seen = _groups(at.check, at.known), () if at.tally is None else _groups(at.check, at.tally)
     for metric in at.check.of:

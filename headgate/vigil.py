@@ -276,7 +276,7 @@ def _said(check: Check, estimate: Estimate, bounds: Bounds, spent: Bounds, verdi
 def _way(check: Check, verdict: Verdict) -> str:
     end = "maximum" if check.min is None else "minimum"
     side = {"maximum": "above", "minimum": "below"}[end]
-    return {Verdict.PASS: f"is within the {end}", Verdict.FAIL: f"is {side} the {end}"}.get(
+    return {Verdict.PASS: f"keeps the {end}", Verdict.FAIL: f"is {side} the {end}"}.get(
         verdict, f"is not decided against the {end}"
     )
 
