@@ -18,7 +18,9 @@ SCHEDULE = b'[schedule]\ncron = "0 6 * * 1"\ntimezone = "Europe/Berlin"\nactive 
 PLAIN, TIMED = parse(POLICY, "plain"), parse(POLICY + b"\n" + SCHEDULE, "timed")
 
 
-def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_are_guarded_and_watched_together() -> None:
+def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_are_guarded_and_watched_together() -> (
+    None
+):
     made = deployments({"/x/tiny": PLAIN}, "/home")
     assert [(one.flow, one.name) for one in made] == [
         ("release", "tiny"),

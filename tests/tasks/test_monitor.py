@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from watched import Street, ago, outcomes, people, street, verdicts, watched_toy
+from watched import Street, outcomes, people, street, verdicts, watched_toy
 
 from tasks.audit import audit_all
 from tasks.monitor import look_at
@@ -22,8 +21,6 @@ def test_a_healthy_version_passes_every_check(street: Street) -> None:
     street.write("outcomes", outcomes(then))
     watched = look(street)
     (one,) = watched.looks
-    for s in one.vigil.sightings:
-        print(s.check, s.of, s.slice, s.verdict.name, s.reason)
     assert verdicts(one.vigil) == dict.fromkeys(one.vigil.checks, "PASS")
     assert watched.done == ()
     found = audit_all(street.toy.home)[street.toy.name]
