@@ -10,7 +10,7 @@ from headgate.alarm import AlarmClosed, Alarmed, Monitored, StepTaken
 from headgate.entry import moment
 from headgate.ledger import Anomaly
 from headgate.likeness import alike
-from headgate.mandate import Mandate, mandate
+from headgate.mandate import Mandate, in_use_since, mandate
 from headgate.members import Seen
 from headgate.profile import Profile, Reference
 from headgate.record import Record
@@ -32,7 +32,8 @@ def _monitored(walk: Walk, at: Place, record: Monitored) -> Iterator[Anomaly]:
         yield at.anomaly("other_reference", reference.evaluation, known.monitoring.evaluation)
     gates = Tally.from_bytes(walk.get(known.monitoring.tally))
     seen = {name: _seen(walk, counted) for name, counted in told.counted.items()}
-    again = vigil(known, reference, gates, seen, look=record.look, until=record.until)
+    since = in_use_since(record.version, at.aliases, at.before.entries)
+    again = vigil(known, reference, gates, seen, look=record.look, since=since, until=record.until)
     if again.verdict is not record.verdict or not alike(walk.get(record.findings), again.to_bytes()):
         got = f"{record.verdict.name} ({record.findings})"
         yield at.anomaly("other_verdict", got, f"{again.verdict.name} ({again.digest})")

@@ -7,20 +7,21 @@ the manifest with what the ledger says was packaged, before a word of them is fo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
 from headgate.canonical import digest_of
-from headgate.entry import Digest, moment
-from headgate.errors import Tampered
+from headgate.entry import Digest, Entry, moment
+from headgate.errors import BadInput, Tampered
 from headgate.package import MANIFEST
 from headgate.plans import INCIDENTS, MONITORING, IncidentPlan, MonitoringPlan
 from headgate.policy import Policy
 from headgate.policy_file import parse
-from headgate.records import Packaged, Registered
+from headgate.records import KINDS, Packaged, Promoted, Registered
 from headgate.release import Release
 from headgate.stewardship import Check
+from headgate.watch import RolledBack
 
 POLICY = "policy.toml"
 FILES = (MONITORING, INCIDENTS, POLICY)
@@ -110,6 +111,28 @@ def strayed(release: Release, listed: bytes, found: Mapping[str, bytes | None]) 
     named = _named(release, listed)
     expected = {MANIFEST: release.step(Packaged).package, **{name: named[name] for name in FILES}}
     return tuple(_changed(expected, found))
+
+
+def in_use_since(version: int, aliases: Mapping[str, int], entries: Sequence[Entry]) -> str:
+    """Since when a version is in use, behind any of its aliases without a break.
+
+    Args:
+        aliases: where each alias stands after the entries, which are those of one sound ledger.
+
+    Raises:
+        BadInput: it is not in use.
+    """
+    kinds = (KINDS[Promoted], KINDS[RolledBack])
+    times: dict[str, str] = {}
+    for entry in entries:
+        if entry.kind in kinds:
+            times[str(entry.body["alias"])] = entry.time
+    found = [times[alias] for alias, behind in aliases.items() if behind == version and alias in times]
+    if not found:
+        raise BadInput(
+            f"version {version}", got="no alias", expected="one that is in use", next_step="see `headgate status`"
+        )
+    return min(found, key=moment)
 
 
 def _changed(expected: Mapping[str, Digest], found: Mapping[str, bytes | None]) -> Iterable[str]:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from headgate.bounds import Bounds
 from headgate.cells import Count
-from headgate.entry import Digest
+from headgate.entry import Digest, moment
 from headgate.estimate import Estimate, Unmeasurable
 from headgate.mandate import Mandate
 from headgate.members import Ground, Member, Seen, family_of, members
@@ -68,6 +68,7 @@ class Vigil(Document):
     """One look.
 
     Attributes:
+        since, until: when the version came into use, and when it was looked at.
         look: the how manieth at this version, from 1. family: its members. alpha: the policy's.
         reference: with what it was compared; None if that could not be made.
         tally: what the gates judged, whose groups are the family's.
@@ -82,6 +83,7 @@ class Vigil(Document):
     release: str
     version: int
     plan: Digest
+    since: Time
     until: Time
     look: int
     alpha: float
@@ -113,7 +115,14 @@ class Vigil(Document):
 
 
 def vigil(
-    mandate: Mandate, reference: Reference | None, known: Tally, seen: Mapping[str, Seen], *, look: int, until: str
+    mandate: Mandate,
+    reference: Reference | None,
+    known: Tally,
+    seen: Mapping[str, Seen],
+    *,
+    look: int,
+    since: str,
+    until: str,
 ) -> Vigil:
     """What a look says.
 
@@ -122,7 +131,7 @@ def vigil(
         known: what the gates judged.
         seen: by check. One that is missing is ERROR; under `PLAN` stands what is wrong with the plans themselves, and
             then nothing else is followed.
-        look: the how manieth at this version.
+        look: the how manieth at this version. since: when it came into use. until: now.
     """
     checks = mandate.checks
     family = max(1, sum(family_of(check, reference, known) for check in checks))
@@ -131,12 +140,13 @@ def vigil(
         lack = seen[PLAN].lack if PLAN in seen else "the policy states no [monitoring]: nothing is watched"
         found = [Sighting(check=PLAN, of=PLAN, slice=ALL, verdict=Verdict.ERROR, reason=lack)]
     else:
-        told = _Told(alpha, family, look, spent)
+        told = _Told(alpha, family, look, spent, since)
         found = [s for check in checks for s in _sightings(mandate, check, reference, known, seen, told)]
     return Vigil(
         release=mandate.release,
         version=mandate.version,
         plan=mandate.plan,
+        since=since,
         until=until,
         look=look,
         alpha=alpha,
@@ -159,12 +169,13 @@ def _counted(seen: Seen) -> Counted:
 
 @dataclass(frozen=True)
 class _Told:
-    """How much may be claimed at this look."""
+    """How much may be claimed at this look, and since when the version is in use."""
 
     alpha: float
     family: int
     look: int
     spent: int
+    since: str
 
 
 def _sightings(
@@ -181,7 +192,7 @@ def _sightings(
         )
         return
     if check.watches == "volume":
-        yield _volume(check, profile)
+        yield _volume(check, profile, told.since)
         return
     for member in members(Ground(mandate, check, reference, known, profile, given.tally)):
         yield _sighting(member, told)
@@ -233,13 +244,19 @@ def _verdict(span: Span, bounds: Bounds, spent: Bounds, *, partial: bool) -> Ver
     return Verdict.PASS if inside and not partial else Verdict.INCONCLUSIVE
 
 
-def _volume(check: Check, profile: Profile) -> Sighting:
+def _volume(check: Check, profile: Profile, since: str) -> Sighting:
     n, span = profile.requests, span_of(check)
-    # A line that cannot be read was a request or none: both must keep the limit.
-    verdict = Verdict.PASS if span.low <= n and n + profile.torn <= span.high else Verdict.FAIL
-    way = _way(check, verdict)
+    whole = moment(since) <= moment(profile.since)
+    # A line that cannot be read was a request or none, and before it came into use a version was asked nothing.
+    least, most = n, n + profile.torn if whole else math.inf
+    if span.low <= least and most <= span.high:
+        verdict = Verdict.PASS
+    else:
+        verdict = Verdict.FAIL if most < span.low or least > span.high else Verdict.INCONCLUSIVE
     more = f"; {profile.torn:,} more lines cannot be read" if profile.torn else ""
-    reason = f"{n:,} requests (counted, exact) {way} {check.max if check.min is None else check.min:,.10g}{more}"
+    more += f"; it is in use only since {since}" if not whole and verdict is Verdict.INCONCLUSIVE else ""
+    limit = check.max if check.min is None else check.min
+    reason = f"{n:,} requests (counted, exact): {_way(check, verdict)} {limit:,.10g}{more}"
     return Sighting(
         check=check.name, of="requests", slice=ALL, verdict=verdict, reason=reason, value=n, lower=n, upper=n, n=n
     )

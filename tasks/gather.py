@@ -5,7 +5,7 @@ No row leaves this file: profiles and tallies do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -89,7 +89,8 @@ class Window:
     """Which requests of which version: those after `since` and up to `until`; outcomes are those known by `now`.
 
     Attributes:
-        stages: of the rollout, that are the version's: what nobody answered there is the version's too.
+        stages: of the rollout, that are the version's: what nobody answered there is the version's too, once it is
+            in use, which it is since `used`.
     """
 
     version: int
@@ -97,15 +98,20 @@ class Window:
     since: datetime
     until: datetime
     now: datetime
+    used: datetime
 
 
-def window_of(known: Mandate, alias: str, check: Check, now: str) -> Window:
-    """The window of a check at a time. `headgate.mandate.Mandate.delay` says when it ends."""
-    stages = known.policy.rollout.stage
-    names = {stage.name for stage in stages if stage.alias == alias} | ({""} if alias == known.policy.alias else set())
+def window_of(known: Mandate, aliases: Collection[str], check: Check, *, used: str, now: str) -> Window:
+    """The window of a check at a time. `headgate.mandate.Mandate.delay` says when it ends.
+
+    Args:
+        aliases: those that point to the version. What names no stage is the last one's. used: since when they do.
+    """
+    names = {stage.name for stage in known.policy.rollout.stage if stage.alias in aliases}
+    names |= {""} if known.policy.alias in aliases else set()
     until = moment(now) - timedelta(days=known.delay(check))
     since = until - timedelta(hours=check.window_hours)
-    return Window(known.version, frozenset(names), since, until, moment(now))
+    return Window(known.version, frozenset(names), since, until, moment(now), moment(used))
 
 
 def seen(desk: Desk, known: Mandate, reference: Reference, check: Check, window: Window) -> Seen:
@@ -145,10 +151,15 @@ def _summed(parts: Iterator[Profile]) -> Profile:
 def _hours(desk: Desk, window: Window) -> Iterator[Hour]:
     known: set[str] = set()
     for lines, torn in _lines(desk, Served, window.since, window.until):
-        ours = [x for x in lines if x.version == window.version or (x.version == 0 and x.stage in window.stages)]
+        ours = [line for line in lines if _is_ours(line, window)]
         fresh = {line.id: line for line in reversed(ours) if line.id not in known}
         known |= fresh.keys()
         yield Hour([*fresh.values()][::-1], torn, len(ours) - len(fresh))
+
+
+def _is_ours(line: Served, window: Window) -> bool:
+    unanswered = line.version == 0 and line.stage in window.stages and moment(line.time) >= window.used
+    return line.version == window.version or unanswered
 
 
 def _lines(desk: Desk, kind: type[L], since: datetime, until: datetime) -> Iterator[tuple[list[L], int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from headgate.alarm import Monitored
 from headgate.entry import moment
 from headgate.errors import HeadgateError, SlotTaken
-from headgate.mandate import FILES, Mandate, mandate, strayed
+from headgate.mandate import FILES, Mandate, in_use_since, mandate, strayed
 from headgate.markdown import bullets, escaped, table
 from headgate.members import Seen
 from headgate.package import MANIFEST
@@ -24,11 +24,12 @@ from headgate.record import Record
 from headgate.records import Packaged, Snapshot
 from headgate.release import Release
 from headgate.state import State
+from headgate.stewardship import Check
 from headgate.tally import Tally
 from headgate.verdict import Verdict
 from headgate.vigil import PLAN, Vigil, vigil
 from tasks.alert import follow
-from tasks.gather import reference_of, seen, window_of
+from tasks.gather import Window, reference_of, seen, window_of
 from tasks.record import Desk, now, slug
 
 
@@ -82,16 +83,22 @@ def look_at(home: Path, model: str, *, only_due: bool = False) -> Watched:
     desk = Desk(home, model)
     done = follow(desk)
     looks, unwatched = [], []
-    for alias, version in desk.state().aliases.items():
+    for version, aliases in _in_use(desk.state()).items():
         release = desk.state().maker(version)
         known = None if release is None else mandate(release, desk.evidence.get)
         if release is None or known is None or not known.checks:
             unwatched.append(version)
         elif not only_due or _is_due(desk.state(), version):
             with suppress(SlotTaken):  # another monitor looks just now, or the alias was moved
-                looks.append(Look(alias, version, _look(desk, release, known, alias)))
+                looks.append(Look(aliases[-1], version, _look(desk, release, known, aliases)))
                 done += follow(desk)
     return Watched(tuple(looks), tuple(done), tuple(unwatched))
+
+
+def _in_use(state: State) -> dict[int, tuple[str, ...]]:
+    """The versions behind aliases, each once, with the aliases that point to it."""
+    versions = dict.fromkeys(state.aliases.values())
+    return {version: tuple(a for a, behind in state.aliases.items() if behind == version) for version in versions}
 
 
 def _is_due(state: State, version: int) -> bool:
@@ -99,19 +106,24 @@ def _is_due(state: State, version: int) -> bool:
     return last is None or moment(last.due) <= moment(now())
 
 
-def _look(desk: Desk, release: Release, known: Mandate, alias: str) -> Vigil:
-    state, until = desk.state(), now()
+def _look(desk: Desk, release: Release, known: Mandate, aliases: tuple[str, ...]) -> Vigil:
+    ledger, until = desk.ledger(), now()
+    state = desk.state(ledger)
+    since = in_use_since(known.version, state.aliases, ledger.entries)
     last = state.looks.get(known.version)
-    reference, given = _seen(desk, release, known, alias, until)
+    reference, given = _seen(
+        desk, release, known, lambda check: window_of(known, aliases, check, used=since, now=until)
+    )
     gates = Tally.from_bytes(desk.evidence.get(known.monitoring.tally))
-    found = vigil(known, reference, gates, given, look=(last.look if last else 0) + 1, until=until)
+    look = (last.look if last else 0) + 1
+    found = vigil(known, reference, gates, given, look=look, since=since, until=until)
     for each in given.values():
         for part in (each.profile, each.tally):
             if part is not None:
                 desk.evidence.put(part.to_bytes())
     record = Monitored(
         version=known.version,
-        alias=alias,
+        alias=aliases[-1],
         look=found.look,
         plan=known.plan,
         incidents=known.incidents,
@@ -138,7 +150,7 @@ def _still(desk: Desk, state: State, record: Monitored, last: Monitored | None) 
 
 
 def _seen(
-    desk: Desk, release: Release, known: Mandate, alias: str, until: str
+    desk: Desk, release: Release, known: Mandate, window: Callable[[Check], Window]
 ) -> tuple[Reference | None, Mapping[str, Seen]]:
     """With what is compared, and what was counted for each check; only what is wrong with the plans, if anything is."""
     wrong = _strayed(desk, release)
@@ -152,7 +164,7 @@ def _seen(
         if reference is None and check.watches in ("inputs", "scores"):
             found[check.name] = Seen(lack=trouble)
         else:
-            found[check.name] = seen(desk, known, reference or blank, check, window_of(known, alias, check, until))
+            found[check.name] = seen(desk, known, reference or blank, check, window(check))
     return reference, found
 
 

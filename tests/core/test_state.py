@@ -690,6 +690,7 @@ class Writer:
 MODEL_LEVEL = (
     *("waived", "waiver_revoked", "rollback_started", "rolled_back"),
     *("incident", "incident_closed", "notified"),
+    *("monitored", "alarmed", "step_taken", "alarm_overdue", "alarm_closed"),
 )  # fmt: skip
 
 
@@ -761,6 +762,7 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         "promotion_undone": {"alias": "champion", "now": draw.choice([old, 9]), "started": started, "why": "x"},
         "halted": NO.model_dump(mode="json"),
         **beside(writer, release, draw, started),
+        **in_use(writer, draw),
     }[kind]  # fmt: skip
 
 
@@ -800,6 +802,30 @@ def beside(writer: Writer, release: str, draw: random.Random, started: int) -> d
     }  # fmt: skip
 
 
+def in_use(writer: Writer, draw: random.Random) -> dict[str, dict[str, Any]]:
+    """Bodies of what is watched of a version in use."""
+    state = writer.state
+    live = state.aliases.get("champion", 1)
+    last, maker = state.looks.get(live), state.maker(live)
+    plans = {"plan": DIGEST, "incidents": DIGEST, "findings": DIGEST}
+    slot = draw.choice([*state.alarms, *state.alarms, *state.alarms, 3])
+    check = state.alarms[slot].record.check if slot in state.alarms else "ranks"
+    made, by = maker.id if maker else "tiny-1", time_at(-60)
+    return {
+        "monitored": {
+            "version": live, "alias": "champion", "look": (last.look if last else 0) + draw.choice([1, 1, 1, 2]),
+            **plans, "until": time_at(0), "due": time_at(1), "verdict": "FAIL", "reference": None,
+        },
+        "alarmed": {
+            "version": live, "release": made, "check": draw.choice(["ranks", "fails"]), "severity": "incident",
+            "playbook": "slow", "reason": "r", **plans, "respond_by": by,
+        },
+        "step_taken": {"alarm": slot, "step": draw.choice([1, 2]), "of": "o", "who": "w", "note": "n"},
+        "alarm_overdue": {"alarm": slot, "release": made, "check": check, "respond_by": by},
+        "alarm_closed": {"alarm": slot, "check": check, "who": draw.choice(["w", None]), "reason": "r"},
+    }  # fmt: skip
+
+
 STRAIGHT = (*(KINDS[step] for step in STEPS), "approved", "approved", "promotion_started", "promoted")
 
 
@@ -813,6 +839,8 @@ def next_kind(writer: Writer, release: str) -> str:
     standing = writer.state.releases[release]
     if writer.state.incidents:
         return "incident_closed"
+    if writer.state.alarms:
+        return "step_taken" if len(writer.entries) % 2 else "alarm_overdue"
     if standing.promoted:
         return "rolled_back" if writer.state.intention else "rollback_started"
     return "approved" if standing.missing else "promotion_started"

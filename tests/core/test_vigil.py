@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from story_of import tallied
 from tallies import binary
-from watch_of import FAMILY, drawn, judged, known, labelled, reference, seen, tampered_plan, window
+from watch_of import FAMILY, SINCE, drawn, judged, known, labelled, reference, seen, tampered_plan, window
 
 from headgate.bounds import total_variation
 from headgate.members import Seen
@@ -21,7 +21,7 @@ ALPHA = 0.05
 
 
 def look(given: dict[str, Seen], which: int = 1) -> Vigil:
-    return vigil(known(), reference(), tallied(champion=False), given, look=which, until=UNTIL)
+    return vigil(known(), reference(), tallied(champion=False), given, look=which, since=SINCE, until=UNTIL)
 
 
 def of(found: Vigil, check: str, part: str | None = None) -> Sighting:
@@ -106,8 +106,20 @@ def test_what_was_not_counted_or_cannot_be_read_is_an_error_and_never_a_pass() -
     assert look({**missing, "fails": Seen(torn)}).of("fails") is Verdict.ERROR
     one = window("fails", UNTIL).model_copy(update={"torn": 3})
     assert look({**missing, "fails": Seen(one)}).reason("fails").endswith("; 3 more lines cannot be read")
-    blind = vigil(known(), None, tallied(champion=False), seen(UNTIL), look=1, until=UNTIL)
+    blind = vigil(known(), None, tallied(champion=False), seen(UNTIL), look=1, since=SINCE, until=UNTIL)
     assert (blind.of("inputs"), blind.of("scores"), blind.of("fails")) == (Verdict.ERROR, Verdict.ERROR, Verdict.PASS)
+
+
+def test_a_version_that_came_into_use_within_the_window_is_not_accused_of_having_been_asked_little() -> None:
+    given = seen(UNTIL, n=49)
+    early = vigil(
+        known(), reference(), tallied(champion=False), given, look=1, since="2026-07-01T13:30:00Z", until=UNTIL
+    )
+    assert early.of("used") is Verdict.INCONCLUSIVE
+    assert "in use only since 2026-07-01T13:30:00Z" in early.reason("used")
+    assert look(given).of("used") is Verdict.FAIL
+    torn = window("used", UNTIL, n=49).model_copy(update={"requests": 4_900, "torn": 2})
+    assert look({**given, "used": Seen(torn)}).of("used") is Verdict.PASS
 
 
 def test_plans_that_were_changed_are_followed_in_nothing() -> None:

@@ -13,7 +13,7 @@ from tallies import binary
 from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Monitored, StepTaken
 from headgate.cells import Cells, of_numbers, of_texts
 from headgate.entry import moment
-from headgate.mandate import Mandate, mandate
+from headgate.mandate import Mandate, in_use_since, mandate
 from headgate.members import Seen
 from headgate.profile import SCORE, Distribution, Profile, Reference
 from headgate.record import Record
@@ -88,6 +88,7 @@ tell = ["the board"]
 drill_days = 90
 """
 WATCHED = POLICY + MONITORING
+SINCE = "2026-06-01T12:00:00Z"
 FAMILY = 7
 """age, sex, score, roc_auc of f and of m, latency, failures."""
 
@@ -180,7 +181,8 @@ def seen(until: str, *, harmed: bool = False, seed: int = 1, **wrong: Any) -> di
 
 
 def judged(until: str = "2026-07-01T14:00:00.000Z", look: int = 1, **wrong: Any) -> Vigil:
-    return vigil(known(), reference(), tallied(champion=False), seen(until, **wrong), look=look, until=until)
+    given = seen(until, **wrong)
+    return vigil(known(), reference(), tallied(champion=False), given, look=look, since=SINCE, until=until)
 
 
 def say(book: Book, record: Record, minutes: float | None = None) -> int:
@@ -194,7 +196,8 @@ def looked(book: Book, given: dict[str, Seen] | None = None, **wrong: Any) -> Vi
     last = book.state.looks.get(1)
     given = seen(until, **wrong) if given is None else given
     look = (last.look if last else 0) + 1
-    found = vigil(mandate_, reference(), tallied(champion=False), given, look=look, until=until)
+    since = in_use_since(1, book.state.aliases, book.ledger.entries)
+    found = vigil(mandate_, reference(), tallied(champion=False), given, look=look, since=since, until=until)
     for part in (p for each in given.values() for p in (each.profile, each.tally) if p is not None):
         book.put(part.to_bytes())
     say(book, monitored(book, mandate_, found))
