@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.calibrate import calibrate
+from flows.drill import drill
 from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
@@ -67,6 +68,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
       headgate monitor [MODEL]          how does it do in use? by the plan in its own package
       headgate respond MODEL            what went wrong in use, and which steps are due
+      headgate drill MODEL [SITUATION]  go through a playbook on purpose, and time it
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
       headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
@@ -270,6 +272,7 @@ for command in (
     guard,
     monitor,
     respond,
+    drill,
     approvals,
     up,
     down,

@@ -95,3 +95,28 @@ class AlarmClosed(Record):
     check: str
     who: str | None
     reason: str
+
+
+class Drilled(Record):
+    """People went through a playbook on purpose, and it was timed. It is no alarm.
+
+    Attributes:
+        release: whose incident plan was followed; `incidents` is its digest.
+        situation: the playbook. started: when the first step was shown.
+        steps: what the plan says, in order. seconds: how long each took. notes: what was found; may be empty.
+    """
+
+    release: str
+    incidents: Digest
+    situation: str
+    started: Time
+    steps: Annotated[tuple[str, ...], Field(min_length=1)]
+    seconds: tuple[Annotated[float, Field(ge=0)], ...]
+    notes: tuple[str, ...]
+    who: str
+
+    @model_validator(mode="after")
+    def _each_timed(self) -> Drilled:
+        if not len(self.steps) == len(self.seconds) == len(self.notes):
+            raise ValueError("each step has its time and its note")
+        return self

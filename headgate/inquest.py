@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from headgate.alarm import AlarmClosed, Alarmed, Monitored, StepTaken
+from headgate.alarm import AlarmClosed, Alarmed, Drilled, Monitored, StepTaken
 from headgate.entry import moment
 from headgate.ledger import Anomaly
 from headgate.likeness import alike
@@ -105,6 +105,13 @@ def _closed(walk: Walk, at: Place, record: AlarmClosed) -> Iterator[Anomaly]:
         yield at.anomaly("void_closing", f"{record.check} closed by itself", f"{told.of(record.check).name} by then")
 
 
+def _drilled(walk: Walk, at: Place, record: Drilled) -> Iterator[Anomaly]:
+    """Whether the steps are those of the plan."""
+    known = mandate(at.state.release(record.release), walk.get)
+    if (record.incidents, record.steps) != (known.incidents, known.steps(record.situation)):
+        yield at.anomaly("other_plan", f"{record.situation}: {record.steps}", f"{known.steps(record.situation)}")
+
+
 def _mandate(walk: Walk, at: Place, version: int) -> Mandate:
     maker = at.state.maker(version)
     assert maker is not None  # noqa: S101 - rule 15
@@ -116,5 +123,6 @@ AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     Alarmed: _alarmed,
     StepTaken: _step,
     AlarmClosed: _closed,
+    Drilled: _drilled,
 }
 """What can be computed again, by kind of record."""

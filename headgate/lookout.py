@@ -1,4 +1,4 @@
-"""The rules of what is watched of a version in use: rules 15 to 18 of `headgate.state`."""
+"""The rules of what is watched of a version in use: rules 15 to 19 of `headgate.state`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Monitored, StepTaken
+from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Drilled, Monitored, StepTaken
 from headgate.entry import Entry, moment
 from headgate.record import Record
+from headgate.records import Packaged
 from headgate.standing import Alarm, State, demand
+
+_ROUNDING = 1.0
+"""Seconds by which the times of a drill may be longer together than it took, since each is rounded."""
 
 
 def _look(state: State, entry: Entry, record: Monitored) -> State:
@@ -52,6 +56,14 @@ def _close(state: State, entry: Entry, record: AlarmClosed) -> State:
     return replace(state, alarms={slot: a for slot, a in state.alarms.items() if slot != record.alarm})
 
 
+def _drill(state: State, entry: Entry, record: Drilled) -> State:
+    release = state.releases.get(record.release)
+    demand(release is not None and release.find(Packaged) is not None, entry, "the plan of a release that was packaged")
+    passed = (moment(entry.time) - moment(record.started)).total_seconds()
+    demand(sum(record.seconds) <= passed + _ROUNDING, entry, f"no more than the {passed:.0f} seconds that have passed")
+    return state
+
+
 def _open(state: State, entry: Entry, slot: int) -> Alarm:
     demand(slot in state.alarms, entry, "an open alarm")
     return state.alarms[slot]
@@ -75,5 +87,6 @@ RULES: Mapping[type[Record], Callable[[State, Entry, Any], State]] = {
     StepTaken: _alone(_step),
     AlarmOverdue: _alone(_remind),
     AlarmClosed: _alone(_close),
+    Drilled: _alone(_drill),
 }
 """What each kind of record makes of a state. Raises Tampered where a rule is broken."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, model_validator
 
-from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Monitored, StepTaken
+from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Drilled, Monitored, StepTaken
 from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.record import Record, Time
@@ -242,6 +242,7 @@ RECORDS: dict[str, type[Record]] = {
     "step_taken": StepTaken,
     "alarm_overdue": AlarmOverdue,
     "alarm_closed": AlarmClosed,
+    "drilled": Drilled,
 }
 """The kinds of entry. Of another kind no state is derived."""
 

@@ -30,6 +30,7 @@ The rules of a release, which `advance` enforces one entry at a time:
 16. An alarm is of the newest look at a version. A version has at most one open alarm for each check.
 17. A step of an open alarm is taken once, and nobody is reminded of one twice, nor before its time.
 18. An incident is closed by a person; a warning also by itself.
+19. A drill follows the plan of a release that was packaged, and takes no longer than has passed. It decides nothing.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """

@@ -69,6 +69,9 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     a.StepTaken: lambda x: f"{x.who} did step {x.step} of the alarm of slot {x.alarm}: {x.note}",
     a.AlarmOverdue: lambda x: f"nobody answered the alarm of slot {x.alarm} ({x.check}) by {x.respond_by}",
     a.AlarmClosed: lambda x: f"alarm of slot {x.alarm} ({x.check}) closed by {x.who or 'the check itself'}: {x.reason}",
+    a.Drilled: lambda x: (
+        f"{x.who} went through '{x.situation}' on purpose: {len(x.steps)} step(s) in {sum(x.seconds):.0f} s"
+    ),
 }
 
 

@@ -159,12 +159,18 @@ def _seen(
     reference, trouble = _reference(desk, release, known)
     rows = release.step(Snapshot).evaluation
     blank = Reference(version=known.version, evaluation=rows.digest, rows=0, inputs={}, scores={})
-    found = {}
+    found: dict[str, Seen] = {}
+    shared: dict[Window, Seen] = {}
     for check in known.checks:
+        place = window(check)
         if reference is None and check.watches in ("inputs", "scores"):
             found[check.name] = Seen(lack=trouble)
-        else:
-            found[check.name] = seen(desk, known, reference or blank, check, window(check))
+        elif check.watches == "performance":
+            found[check.name] = seen(desk, known, reference or blank, check, place)
+        else:  # whatever they watch, checks of one window are made from the same counts
+            if place not in shared:
+                shared[place] = seen(desk, known, reference or blank, check, place)
+            found[check.name] = shared[place]
     return reference, found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -186,12 +187,11 @@ def watched_toy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Toy, Case, Ca
 
 @pytest.fixture
 def street(watched_toy: tuple[Toy, Case, Case], pages: Any) -> Street:
-    """The home as it was, without any telemetry."""
-    import shutil
-
+    """The home as it was, without any telemetry or report."""
     toy, live, ready = watched_toy
     restore(toy)
-    shutil.rmtree(Home(toy.home).telemetry, ignore_errors=True)
+    for made in (Home(toy.home).telemetry, Home(toy.home).reports):
+        shutil.rmtree(made, ignore_errors=True)
     return Street(toy, live, ready)
 
 

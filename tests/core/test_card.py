@@ -321,6 +321,10 @@ BESIDE = {
     },
     "step_taken": {"alarm": 9, "step": 1, "of": "measure again", "who": "olga", "note": "measured"},
     "alarm_overdue": {"alarm": 9, "release": "tiny-2", "check": "ranks", "respond_by": "2026-07-01T13:00:00Z"},
+    "drilled": {
+        "release": "tiny-2", "incidents": DIGEST, "situation": "slow", "started": "2026-07-01T13:00:00Z",
+        "steps": ["measure again"], "seconds": [7.0], "notes": ["fast"], "who": "olga",
+    },
     "alarm_closed": {"alarm": 9, "check": "ranks", "who": None, "reason": "it is above again"},
     "rollback_started": {"alias": "champion", "old": 2, "new": 1, "reason": "complaints"},
     "rolled_back": {"alias": "champion", "old": 2, "new": 1, "started": 7},

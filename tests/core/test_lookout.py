@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from story_of import MODEL, VERIFIER, Book
+from story_of import MODEL, VERIFIER, Book, time_at
 from watch_of import (
     alarmed,
     closed,
@@ -24,16 +24,20 @@ from watch_of import (
     tampered_plan,
 )
 
-from headgate.alarm import AlarmOverdue
+from headgate.address import Places
+from headgate.alarm import AlarmOverdue, Drilled
 from headgate.audit import Findings, audit
 from headgate.canonical import canonical
 from headgate.errors import Tampered
+from headgate.facts import facts
 from headgate.ledger import Ledger
 from headgate.notice import due
 from headgate.oversight import Notify
 from headgate.plans import MonitoringPlan
 from headgate.profile import Profile
 from headgate.records import KINDS, record_of
+from headgate.report import page
+from headgate.risks import risks
 from headgate.state import fold
 from headgate.story import sentence
 from headgate.vigil import PLAN, Vigil
@@ -159,6 +163,35 @@ def test_plans_that_were_changed_are_an_incident() -> None:
     assert names(book) == []
     (alarm,) = book.state.alarms.values()
     assert (alarm.record.severity, alarm.record.playbook) == ("incident", "gate_error")
+
+
+def gone_through(book: Book, **changes: Any) -> Drilled:
+    steps = known(book).steps("gate_failed")
+    made = {
+        "release": "tiny-1",
+        "incidents": known(book).incidents,
+        "situation": "gate_failed",
+        "started": time_at(0),
+        "steps": steps,
+        "seconds": (3.0,) * len(steps),
+        "notes": ("",) * len(steps),
+        "who": "olga",
+    }
+    return Drilled(**{**made, **changes})
+
+
+def test_rule_19_a_drill_follows_a_plan_and_takes_no_longer_than_has_passed() -> None:
+    book = in_use()
+    refused(book.copy(), gone_through(book, release="tiny-9"), "a release that was packaged")
+    refused(book.copy(), gone_through(book, seconds=(1e6, 0.0)), "seconds that have passed")
+    told = book.copy()
+    say(told, gone_through(book, steps=("do nothing", "rest")))
+    assert names(told) == ["other_plan"]
+    say(book, gone_through(book))
+    assert names(book) == []
+    assert book.state.alarms == {}
+    with pytest.raises(ValueError, match="its time and its note"):
+        gone_through(book, notes=())
 
 
 # Told otherwise, by whoever holds the pipeline's key.
@@ -319,3 +352,16 @@ def test_each_kind_is_told_in_one_line() -> None:
     assert told["alarmed"].startswith(("incident of version 1, ranks: ", "warning of version 1, slow: "))
     assert "closed by" in told["alarm_closed"]
     assert fold(MODEL, STORY.ledger.entries) == STORY.state
+
+
+def test_an_open_alarm_is_at_risk_on_the_page_for_stakeholders_and_a_closed_one_is_not() -> None:
+    book = harmed()
+    say(book, overdue(book, slot_of(book, "ranks")), minutes=DAY)
+    told = facts(book.ledger, book.state, book.evidence.__getitem__, book.ledger.entries[-1].time)
+    shown = [risk for risk in risks(told) if "in use, check" in risk.what]
+    assert [risk.urgency for risk in shown] == ["now", "soon"]
+    assert "check ranks: roc_auc in sex=f" in shown[0].what
+    assert "nobody came in time" in shown[0].what
+    assert b"check ranks: roc_auc in sex=f" in page(told, Places())
+    over = facts(STORY.ledger, STORY.state, STORY.evidence.__getitem__, STORY.ledger.entries[-1].time)
+    assert over.happened.alarms == ()

@@ -690,7 +690,7 @@ class Writer:
 MODEL_LEVEL = (
     *("waived", "waiver_revoked", "rollback_started", "rolled_back"),
     *("incident", "incident_closed", "notified"),
-    *("monitored", "alarmed", "step_taken", "alarm_overdue", "alarm_closed"),
+    *("monitored", "alarmed", "step_taken", "alarm_overdue", "alarm_closed", "drilled"),
 )  # fmt: skip
 
 
@@ -823,6 +823,10 @@ def in_use(writer: Writer, draw: random.Random) -> dict[str, dict[str, Any]]:
         "step_taken": {"alarm": slot, "step": draw.choice([1, 2]), "of": "o", "who": "w", "note": "n"},
         "alarm_overdue": {"alarm": slot, "release": made, "check": check, "respond_by": by},
         "alarm_closed": {"alarm": slot, "check": check, "who": draw.choice(["w", None]), "reason": "r"},
+        "drilled": {
+            "release": made, "incidents": DIGEST, "situation": "slow", "started": time_at(0), "steps": ["s"],
+            "seconds": [draw.choice([0.0, 1e9])], "notes": [""], "who": "w",
+        },
     }  # fmt: skip
 
 
@@ -840,7 +844,7 @@ def next_kind(writer: Writer, release: str) -> str:
     if writer.state.incidents:
         return "incident_closed"
     if writer.state.alarms:
-        return "step_taken" if len(writer.entries) % 2 else "alarm_overdue"
+        return ("step_taken", "alarm_overdue", "alarm_closed")[len(writer.entries) % 3]
     if standing.promoted:
         return "rolled_back" if writer.state.intention else "rollback_started"
     return "approved" if standing.missing else "promotion_started"

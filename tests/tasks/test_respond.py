@@ -93,3 +93,27 @@ def test_what_cannot_be_recorded_is_refused(street: Street, words: tuple[str, ..
 def test_without_an_alarm_there_is_nothing_to_answer(street: Street) -> None:
     assert "No alarm of toy is open." in run(street, "respond", "toy").stdout
     assert run(street, "respond", "toy", "--close", "--reason", "x").exit_code == 2
+
+
+def test_a_playbook_is_gone_through_on_purpose_and_timed(street: Street) -> None:
+    assert {row["situation"]: row["last"] for row in told(street, "drill", "toy")}["out_of_order"] is None
+    words = ["--home", str(street.toy.home), "drill", "toy", "out_of_order", "--as", "olga"]
+    ended = CliRunner().invoke(cli, words, input="it came up\n\n")
+    assert ended.exit_code == 0, ended.output
+    assert "1. Restart it." in ended.stderr
+    last = street.desk.ledger().entries[-1]
+    assert (last.kind, last.actor, last.body["notes"]) == ("drilled", "olga", ["it came up", ""])
+    assert (last.body["steps"], len(last.body["seconds"])) == (["Restart it.", "Go back."], 2)
+    assert alarms(street) == {}
+    assert {row["situation"]: row["last"] for row in told(street, "drill", "toy")}["out_of_order"] == last.time
+    assert "every 90 days" in run(street, "drill", "toy").stdout
+    assert sound(street)
+
+
+def test_a_drill_that_is_broken_off_or_of_nothing_is_not_recorded(street: Street) -> None:
+    before = kinds(street)
+    words = ["--home", str(street.toy.home), "drill", "toy", "out_of_order"]
+    assert CliRunner().invoke(cli, words, input="it came up\n").exit_code != 0
+    ended = run(street, "drill", "toy", "flood")
+    assert (ended.exit_code, "one of data_refused, drifted" in ended.stderr) == (2, True)
+    assert kinds(street) == before
