@@ -151,7 +151,7 @@ def _report(case: Case, as_json: bool) -> int:
     stage = standing(case).stage
     for reason in why_not(case) if stage == "approved" else ():
         click.echo(f"Not promoted: {plain(reason)}", err=True)
-    return 0 if stage in ("waiting", "promoted") else HALTED
+    return 0 if stage in ("waiting", "rolling", "promoted") else HALTED
 
 
 @cli.command()

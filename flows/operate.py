@@ -28,13 +28,17 @@ def as_who(command: F) -> F:
 @click.option("--role", help="Approve it too, in this role.")
 @click.option("--key", type=click.Path(path_type=Path), help="Your SSH key, for --role; without one, ssh-agent signs.")
 @click.option("--reason", default="", help="Why; part of what you sign.")
+@click.option("--stage", default="", help="The stage that it is to reach.  [default: the next one]")
 @as_json
 @click.pass_obj
 @guarded
-def promote(
-    site: Site, model: str, version: int, role: str | None, key: Path | None, reason: str, as_json: bool
+def promote(  # one per option
+    site: Site, model: str, version: int, role: str | None, key: Path | None, reason: str, stage: str, as_json: bool
 ) -> int:
-    """Put VERSION of MODEL live, if everything that it needs is there; else say all that is missing (exit code 1)."""
+    """Take VERSION of MODEL to its next stage, if all that it needs is there; else say what is missing (exit code 1).
+
+    It goes on through the stages that are due at once, such as those that need no soak and nobody's approval.
+    """
     from flows.run import prepare
 
     prepare(site.home)
@@ -47,7 +51,7 @@ def promote(
     case = case_of(str(site.home), str(site.folder(known(site, model, model))), version)
     if role:
         answer(case, role=role, key=key, reason=reason)
-    refused = run_promotion(case, version)
+    refused = run_promotion(case, version, stage)
     show_release(Desk(case.home, model), case.release, as_json=as_json, brief=True)
     for line in refused:
         click.echo(f"Not promoted: {plain(line)}", err=True)
@@ -63,8 +67,9 @@ def promote(
 @click.pass_obj
 @guarded
 def rollback(site: Site, model: str, to: int | None, reason: str, who: str, as_json: bool) -> None:
-    """Take the alias of MODEL back to a version that was live before, in one step.
+    """Take the aliases of MODEL back to the version that was live before, in one step.
 
+    A rollout that has not reached its last stage is ended: its stages go back, and the last stage was never touched.
     No evaluation and no approval: to go back must always be possible. The version's bytes are compared with those that
     were registered; one that was changed or deleted is passed over. What was rolled back needs a new release.
     """
@@ -116,7 +121,7 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
     names = [known(site, model, model)] if model else models_of(site.home)
-    done = {name: look_after(site.home, name) for name in names}
+    done = {name: (*look_after(site.home, name), *_rolled(site.home, name)) for name in names}
     _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
     show_watch(done, open_ones, as_json=as_json)
@@ -136,6 +141,14 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
     names = [known(site, model, model)] if model else models_of(site.home)
     show_waiting([Desk(site.home, name) for name in names], as_json=as_json)
+
+
+def _rolled(home: Path, name: str) -> tuple[str, ...]:
+    from tasks.record import standing
+    from tasks.roll import roll_on
+
+    case = roll_on(home, name)
+    return () if case is None else (f"the rollout of {case.release} went on: it is {standing(case).stage}",)
 
 
 def _tell(home: Path, names: Sequence[str]) -> None:

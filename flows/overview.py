@@ -10,7 +10,6 @@ from flows.show import add_row, console, print_json, seconds, titled
 from headgate.approval import moment
 from headgate.history import MOVING, Span, live, spans
 from headgate.markdown import plain
-from headgate.records import ApprovalRequested
 from headgate.release import Release
 from headgate.watch import Incident
 from tasks.record import Desk
@@ -69,17 +68,19 @@ def show_waiting(desks: Sequence[Desk], *, as_json: bool) -> None:
         d = _waiting(release)
         owed = ", ".join(f"{n} × {role}" for role, n in release.missing.items()) or "its promotion"
         deputies = ", ".join(f"{to} for {role}" for role, to in release.deputies.items())
-        add_row(shown, release.id, seconds(d["since"]), seconds(d["until"]), owed, ", ".join(d["agreed"]), deputies)
+        name = release.id if d["stage"] is None else f"{release.id}, stage {d['stage']}"
+        add_row(shown, name, seconds(d["since"]), seconds(d["until"]), owed, ", ".join(d["agreed"]), deputies)
     console().print(shown if waiting else "Nothing waits for anybody.")
 
 
 def _waiting(release: Release) -> dict[str, Any]:
     return {
         "release": release.id,
-        "since": release.asked,
-        "until": release.step(ApprovalRequested).expires,
+        "stage": release.question.stage,
+        "since": release.requests[-1].time,
+        "until": release.question.expires,
         "missing": release.missing,
-        "agreed": [f"{a.record.person} as {a.record.role}" for a in release.approvals],
+        "agreed": [f"{a.record.person} as {a.record.role}" for a in release.agreed],
         "deputies": dict(release.deputies),
         "reminders": release.reminders,
     }

@@ -12,6 +12,8 @@ from tasks.guard import guard as look_after
 from tasks.notify import notify
 from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
+from tasks.record import Case
+from tasks.roll import roll_on
 
 
 @flow(name="guard", persist_result=False)
@@ -34,11 +36,22 @@ def guard(home: str = ".headgate") -> State[None]:
 def _patrol(home: Path, model: str) -> str | None:
     try:
         done = look_after(str(home), model)
+        went_on = roll_on(home, model)
+        if went_on is not None:
+            _show(went_on)
         notify(home, model)
-        if done:
+        if done or went_on:
             from tasks.report import refresh  # its figures are imported only where there is something to tell
 
             refresh(home, model)
     except HeadgateError as error:
         return str(error)
     return None
+
+
+def _show(case: Case) -> None:
+    from tasks.emit import emit  # these are imported only where there is something to show
+    from tasks.publish import publish
+
+    publish(case)
+    emit(case)

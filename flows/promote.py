@@ -9,10 +9,10 @@ from tasks.ask import agreed
 from tasks.emit import emit
 from tasks.notify import notify
 from tasks.promote import case_of, refuse
-from tasks.promote import promote as move
 from tasks.publish import publish
 from tasks.reap import settle, sign_case, sign_on
 from tasks.report import refresh
+from tasks.roll import advance
 
 
 @flow(name="promote", persist_result=False)
@@ -26,7 +26,7 @@ def promote(
     folder: str = "",
     home: str = ".headgate",
 ) -> State[None]:
-    """Promote a version, after taking an approval if one is given. Nothing moves that lacks its evidence.
+    """Take a version to its next stage, after taking an approval if one is given. What lacks its evidence stays.
 
     Args:
         version: The number of the model's version in MLflow.
@@ -34,7 +34,7 @@ def promote(
         role: The role that you agree in, such as risk.
         reason: Why; part of what you sign.
         signature: What the command printed, from BEGIN to END. Without one, the run's page shows text and command.
-        stage: The stage of the rollout; empty for the last one.
+        stage: The stage of the rollout that it is to reach; empty for the next one.
         folder: The model's folder under expectations/.
         home: Where Headgate keeps its records (HEADGATE_HOME).
     """
@@ -42,7 +42,7 @@ def promote(
     case = case_of(home, folder, version)
     sign_case(case)
     against = agreed(case, who=who, role=role, reason=reason, signature=signature) if who or role or signature else ()
-    refused = against or refuse(case, stage) or move(case)
+    refused = against or refuse(case, stage) or advance(case)
     publish(case)
     emit(case)
     notify(case.home, case.model)

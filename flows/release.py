@@ -24,6 +24,7 @@ from tasks.record import Case, reopen, standing
 from tasks.register import register
 from tasks.report import refresh
 from tasks.request import request
+from tasks.roll import roll
 from tasks.snapshot import snapshot
 from tasks.spread import reach, runner
 from tasks.train import train
@@ -39,6 +40,7 @@ STEPS: dict[Callable[[Case], object], type[Record]] = {
     package: r.Packaged,
     approve: r.ApprovalRequested,
     promote: r.Promoted,
+    roll: r.Soaked,
     halt: r.Halted,
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import State, flow
 from prefect.states import Completed
 
+from headgate.release import version_of
 from tasks.notify import notify
 from tasks.reap import sign_on
 from tasks.report import refresh
@@ -15,7 +16,7 @@ from tasks.rollback import rollback as take_back
 
 @flow(name="rollback", persist_result=False)
 def rollback(model: str, reason: str, who: str, to: int | None = None, home: str = ".headgate") -> State[None]:
-    """Take the alias of a model back to a version that was live before.
+    """Take the aliases of a model back to the version that was live before, or end its rollout.
 
     Args:
         model: The model's name.
@@ -28,4 +29,4 @@ def rollback(model: str, reason: str, who: str, to: int | None = None, home: str
     old, new = take_back(str(Path(home).resolve()), model, reason, who, to)
     notify(Path(home).resolve(), model)
     refresh(Path(home).resolve(), model)
-    return Completed(message=f"{model}: version {new} instead of {old}", name="RolledBack")
+    return Completed(message=f"{model}: {version_of(new)} instead of {old}", name="RolledBack")

@@ -58,15 +58,18 @@ def run_release(home: Path, folder: Path, requester: str, **given: str | None) -
     return str(_run(home, release, folder=str(folder), requester=requester, **given).message)
 
 
-def run_promotion(case: Case, version: int) -> tuple[str, ...]:
+def run_promotion(case: Case, version: int, stage: str = "") -> tuple[str, ...]:
     """Run the promote flow, and return everything that forbids the promotion. `prepare` comes first.
+
+    Args:
+        stage: to reach; by default the next one.
 
     Raises:
         HeadgateError: what the flow raised.
     """
     from flows.promote import promote
 
-    ended = _run(case.home, promote, version=version, folder=str(case.folder))
+    ended = _run(case.home, promote, version=version, stage=stage, folder=str(case.folder))
     return () if ended.is_completed() else tuple(str(ended.message).split("; "))
 
 

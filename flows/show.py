@@ -31,7 +31,7 @@ from tasks.record import Desk, now
 
 _COLOURS = {
     "promoted": "green", "PASS": "green", "ok": "green",
-    "waiting": "yellow", "approved": "yellow", "INCONCLUSIVE": "yellow",
+    "waiting": "yellow", "approved": "yellow", "rolling": "yellow", "INCONCLUSIVE": "yellow",
     "halted": "red", "rejected": "red", "FAIL": "red", "ERROR": "red",
 }  # fmt: skip
 
@@ -122,6 +122,8 @@ def _show_next(release: Release) -> None:
         out.print(plain(halted), markup=False)
         for number, step in enumerate((plan.next_step, *plan.then), 1):
             out.print(f"  {number}. {plain(step)}", markup=False)
+    if release.is_rolling:
+        out.print(f"Rollout: {plain(_rollout(release))}", markup=False)
     for role, count in release.missing.items():
         out.print(f"Waits for {count} × {role}:  headgate approve {release.id} --role {role} --key KEY", markup=False)
     if release.stage == "running":
@@ -130,6 +132,14 @@ def _show_next(release: Release) -> None:
         out.print(
             f"Approved, not promoted. Try  headgate release {release.id.rpartition('-')[0]} --resume {release.id}"
         )
+
+
+def _rollout(release: Release) -> str:
+    """The stages, which of them are reached, and what the next one takes."""
+    names = [f"{'✓' if index < len(release.reached) else '·'} {t.name}" for index, t in enumerate(release.rollout)]
+    here = release.rollout[len(release.reached) - 1]
+    takes = f"{here.soak_minutes:g} minutes and {here.min_requests:,} requests in {here.name} since"
+    return f"{', '.join(names)}; the next takes {takes} {seconds(release.reached[-1].time)}"
 
 
 def show_findings(found: Mapping[str, Findings], *, as_json: bool) -> None:
@@ -249,6 +259,7 @@ def _release(release: Release) -> dict[str, Any]:
         "waivers": [_waiver(w) for w in release.waivers],
         "version": registered.version if registered else None,
         "missing": release.missing,
+        "reached": [terms.name for terms, _ in zip(release.rollout, release.reached, strict=False)],
         "halted": release.halted.model_dump(mode="json") if release.halted else None,
         "next": release.halted.next_step if release.halted else ("waits for " + ", ".join(waits) if waits else ""),
     }

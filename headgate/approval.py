@@ -21,8 +21,8 @@ from headgate.entry import Digest, Line
 from headgate.errors import BadInput, HeadgateError, Tampered
 from headgate.ledger import Ledger
 from headgate.record import Time
-from headgate.records import KINDS, ApprovalRequested, Approved, Packaged, Registered, Rejected, Requested
-from headgate.release import Release
+from headgate.records import ApprovalRequested, Approved, Packaged, Registered, Rejected, Requested
+from headgate.release import Release, Request
 from headgate.signers import AllowedSigners
 from headgate.sshkey import PublicKey
 from headgate.watch import Withdrawn
@@ -73,7 +73,10 @@ class Signed(BaseModel):
 
 
 class Statement(Signed):
-    """The text that an approver signs. Of waivers it speaks only where the gates were judged with some."""
+    """The text that an approver signs.
+
+    Of a stage it speaks only where people are asked about one, and of waivers where the gates were judged with some.
+    """
 
     subject = "approval statement"
     command = "headgate approve"
@@ -88,6 +91,7 @@ class Statement(Signed):
     release: Line
     package: Digest
     policy: Digest
+    stage: Line | None = None
     waivers: tuple[Annotated[str, AfterValidator(_visible)], ...] = ()
     ledger_size: int
     ledger_root: Digest
@@ -95,7 +99,8 @@ class Statement(Signed):
 
     def spelled(self) -> dict[str, object]:
         """The fields as they stand in the text."""
-        return self.model_dump(mode="json", exclude=None if self.waivers else {"waivers"})
+        silent = {name for name in ("stage", "waivers") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=silent)
 
 
 def namespace(role: str) -> str:
@@ -122,10 +127,11 @@ def statement(
             release=release.id,
             package=release.step(Packaged).package,
             policy=release.step(Requested).policy,
+            stage=release.question.stage,
             waivers=tuple(waiver.told() for waiver in release.waivers),
             ledger_size=ledger.size,
             ledger_root=ledger.root(),
-            expires=release.step(ApprovalRequested).expires,
+            expires=release.question.expires,
         )
     except ValidationError as error:
         raise not_showable(Statement, error) from error
@@ -137,7 +143,7 @@ def as_asked(ledger: Ledger, release: Release) -> Ledger:
     Raises:
         BadInput: nobody was asked yet.
     """
-    return ledger.at(_request(ledger, release) + 1)
+    return ledger.at(release.request.seq + 1)
 
 
 def command(spoken: Signed, space: str) -> str:
@@ -155,6 +161,7 @@ def objections(
     release: Release,
     at: str,
     record: Approved | Withdrawn | None = None,
+    request: Request | None = None,
 ) -> tuple[str, ...]:
     """Why a signed statement does not count for `release` at time `at`; nothing if it does.
 
@@ -163,6 +170,7 @@ def objections(
         signers: who may sign for what. ledger, release: what the statement must speak of.
         at: RFC 3339 time in UTC; validity is judged when the answer is recorded and again when it is used.
         record: the answer as the ledger has it, once it is recorded: it must say what was signed.
+        request: what it answers; by default what people were asked last.
 
     Raises:
         BadInput: the release has not asked for approval yet, or `at` is no time with a zone.
@@ -172,16 +180,16 @@ def objections(
         key = None if signature is None else sshsig.verify(text, signature, namespace(spoken.role))
     except HeadgateError as error:
         return (str(error),)
-    when, space = moment(at), namespace(spoken.role)
+    when, space, about = moment(at), namespace(spoken.role), request or release.request
     named = signers.people(space, when) if key is None else signers.who(key, space, when)
-    clicked = tuple(_clicked(spoken, release)) if key is None else ()
+    clicked = tuple(_clicked(spoken, about.record)) if key is None else ()
     identity = _identity(spoken, named, signers, release, clicked=key is None)
     recorded = () if record is None else _recorded(spoken, key, record)
-    return (*clicked, *identity, *_subject(spoken, ledger, release, when), *recorded)
+    return (*clicked, *identity, *_subject(spoken, ledger, release, about, when), *recorded)
 
 
-def _clicked(spoken: Statement, release: Release) -> Iterator[str]:
-    if spoken.role not in release.step(ApprovalRequested).clicks:
+def _clicked(spoken: Statement, asked: ApprovalRequested) -> Iterator[str]:
+    if spoken.role not in asked.clicks:
         yield f"the answer is not signed, and the policy lets nobody answer as {spoken.role} by a click"
     if spoken.decision != "approve":
         yield "a click can only agree; what stops or takes back needs a signature"
@@ -229,37 +237,34 @@ def _keys(person: str, signers: AllowedSigners) -> set[PublicKey]:
     return {key for name in (person, *listed) for key in signers.keys_of(name)}
 
 
-def _subject(spoken: Statement, ledger: Ledger, release: Release, when: datetime) -> Iterator[str]:
-    asked = release.step(ApprovalRequested)
+def _subject(spoken: Statement, ledger: Ledger, release: Release, about: Request, when: datetime) -> Iterator[str]:
+    asked, answered = about.record, release.used(about.record.stage)
     for what, got, expected in (
         ("model", spoken.model, ledger.model),
         ("release", spoken.release, release.id),
         ("version", spoken.version, release.step(Registered).version),
         ("package", spoken.package, release.step(Packaged).package),
         ("policy", spoken.policy, release.step(Requested).policy),
+        ("stage", spoken.stage, asked.stage),
         ("list of waivers", list(spoken.waivers), [waiver.told() for waiver in release.waivers]),
         ("expiry", spoken.expires, asked.expires),
         ("ledger root", spoken.ledger_root, root_of(ledger, spoken.ledger_size)),
     ):
         if got != expected:
             yield f"the statement's {what} is {got}; this release's is {expected}: sign the current statement"
-    if spoken.role not in release.speaking:
+    if not answered and spoken.role not in release.speaking:
         yield f"the policy asks for {', '.join(sorted(release.speaking))}, not for the role {spoken.role}"
-    if spoken.ledger_size <= _request(ledger, release):
+    # Only a statement that covers the request makes its signer a witness of what is approved.
+    if spoken.ledger_size <= about.seq:
         yield f"the statement's ledger of {spoken.ledger_size} entries ends before the approval was asked for"
-    if when >= moment(asked.expires):
+    # What was approved in time and has led to a promotion stays approved for the stages that ask nobody again.
+    if not answered and when >= moment(asked.expires):
         yield f"approval expired at {asked.expires}; ask for a new release"
 
 
 def root_of(ledger: Ledger, size: int) -> str:
     """The root that a statement about a ledger of this size must name."""
     return ledger.root_at(size) if 0 <= size <= ledger.size else f"none of that size ({size} of {ledger.size} entries)"
-
-
-def _request(ledger: Ledger, release: Release) -> int:
-    # Only a statement that covers the request makes its signer a witness of what is approved.
-    kind = KINDS[ApprovalRequested]
-    return next((e.seq for e in ledger.entries if (e.kind, e.release) == (kind, release.id)), ledger.size)
 
 
 def moment(time: str) -> datetime:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from headgate.approval import moment, objections
+from headgate.assent import AGAIN as ASSENT
+from headgate.assent import excuses_still
 from headgate.canonical import canonical, digest_of
 from headgate.challenge import Challenges
 from headgate.display import Display, misplaced, misshown, rendered_from
@@ -31,33 +31,23 @@ from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
 from headgate.likeness import alike
 from headgate.package import HISTORY, strayed
-from headgate.policy_file import parse
 from headgate.record import Record
 from headgate.records import (
     KINDS,
-    ApprovalRequested,
-    Approved,
     Evaluated,
     Packaged,
-    PromotionStarted,
-    Rejected,
     Requested,
     Validated,
     record_of,
     relied_on,
 )
 from headgate.reported import Reported, misreported, told_from
-from headgate.revocation import revocation_objections
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Verifier
 from headgate.state import State, advance
 from headgate.tally import Tally
-from headgate.waived import Waived, WaiverRevoked
-from headgate.waiver import objections as waiver_objections
-from headgate.waiver import still
 from headgate.walk import Findings, Place, Walk
-from headgate.watch import Withdrawn
 from headgate.witness import against
 
 _COUNTS = "one that still counts"
@@ -194,17 +184,7 @@ def _excuses(walk: Walk, at: Place, record: Evaluated, again: Judged) -> Iterato
     for waiver in used:
         if not adds(waiver, again, [w for w in used if w.seq < waiver.seq]):
             yield at.anomaly("void_waiver", f"slot {waiver.seq}: {waiver.told()}", "a waiver of a judgement made here")
-    yield from _still(walk, at)
-
-
-def _still(walk: Walk, at: Place) -> Iterator[Anomaly]:
-    policy, requester = walk.policy(at.release), at.release.step(Requested).requester
-    for waiver in at.release.waivers:
-        signers = AllowedSigners.parse(walk.get(waiver.record.signers).decode())
-        against = still(
-            waiver, walk.get, signers=signers, ledger=at.before, policy=policy, requester=requester, at=at.time
-        )
-        yield from (at.anomaly("void_waiver", f"slot {waiver.seq}: {reason}", _COUNTS) for reason in against)
+    yield from excuses_still(walk, at)
 
 
 def _package(walk: Walk, at: Place, record: Packaged) -> Iterator[Anomaly]:
@@ -221,88 +201,12 @@ def _judged(at: Place) -> int:
     return next(e.seq for e in at.before.entries if (e.kind, e.release) == (kind, at.release.id))
 
 
-def _quorum(walk: Walk, at: Place, record: ApprovalRequested) -> Iterator[Anomaly]:
-    asked = walk.policy(at.release).approval
-    latest = moment(at.time) + timedelta(hours=asked.expires_hours)
-    if record.roles != dict(asked.roles) or moment(record.expires) > latest:
-        yield at.anomaly("other_quorum", f"{record.roles} until {record.expires}", f"{asked.roles} until {latest}")
-    if record.clicks != asked.ui_click:
-        yield at.anomaly("other_quorum", f"clicks of {list(record.clicks)}", f"clicks of {list(asked.ui_click)}")
-
-
-def _approval(walk: Walk, at: Place, record: Approved | Withdrawn) -> Iterator[Anomaly]:
-    walk.checked["approvals"] += 1
-    yield from _signed(walk, at, record, "void_approval", lambda signers: _objections(walk, at, record, signers))
-
-
-def _signed(
-    walk: Walk,
-    at: Place,
-    record: Approved | Withdrawn | Waived | WaiverRevoked,
-    void: str,
-    against: Callable[[AllowedSigners], tuple[str, ...]],
-) -> Iterator[Anomaly]:
-    then = against(AllowedSigners.parse(walk.get(record.signers).decode()))
-    yield from (at.anomaly(void, reason, "signatures that count") for reason in then)
-    if walk.signers is not None:
-        unknown = [reason for reason in against(walk.signers) if reason not in then]
-        yield from (at.anomaly("unknown_signer", reason, "a key known from outside the store") for reason in unknown)
-
-
-def _waiver(walk: Walk, at: Place, record: Waived) -> Iterator[Anomaly]:
-    walk.checked["waivers"] += 1
-    policy = parse(walk.get(record.policy_file), f"of the waiver in slot {at.slot}")
-    if record.policy != policy.digest:
-        yield at.anomaly("wrong_policy", record.policy, f"{policy.digest}, by the policy's own content")
-    text, signatures = walk.get(record.statement), [walk.get(digest) for digest in record.signatures]
-
-    def against(signers: AllowedSigners) -> tuple[str, ...]:
-        return waiver_objections(
-            text, signatures, signers=signers, ledger=at.before, policy=policy, at=at.time, record=record
-        )
-
-    yield from _signed(walk, at, record, "void_waiver", against)
-
-
-def _revocation(walk: Walk, at: Place, record: WaiverRevoked) -> Iterator[Anomaly]:
-    text, signature = walk.get(record.statement), walk.get(record.signature)
-    waiver = at.state.waivers[record.waiver]
-
-    def against(signers: AllowedSigners) -> tuple[str, ...]:
-        return revocation_objections(
-            text, signature, signers=signers, ledger=at.before, waiver=waiver, at=at.time, record=record
-        )
-
-    yield from _signed(walk, at, record, "void_waiver", against)
-
-
-def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anomaly]:
-    alias = walk.policy(at.release).alias
-    if record.alias != alias:
-        yield at.anomaly("other_alias", record.alias, f"{alias}, which is the policy's")
-    for given in (a.record for a in at.release.approvals):
-        against = _objections(walk, at, given, AllowedSigners.parse(walk.get(given.signers).decode()))
-        yield from (at.anomaly("void_approval", reason, _COUNTS) for reason in against)
-    yield from _still(walk, at)
-
-
-def _objections(walk: Walk, at: Place, record: Approved | Withdrawn, signers: AllowedSigners) -> tuple[str, ...]:
-    text, signature = walk.get(record.statement), None if record.signature is None else walk.get(record.signature)
-    return objections(text, signature, signers=signers, ledger=at.before, release=at.release, at=at.time, record=record)
-
-
 _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     Requested: _policy,
     Validated: _data,
     Evaluated: _verdict,
     Packaged: _package,
-    ApprovalRequested: _quorum,
-    Approved: _approval,
-    Rejected: _approval,
-    Withdrawn: _approval,
-    PromotionStarted: _promotion,
-    Waived: _waiver,
-    WaiverRevoked: _revocation,
+    **ASSENT,
     **AGAIN,
 }
 """What can be computed again, by kind of record."""

@@ -12,9 +12,10 @@ from headgate.judgement import Judged, Judgement
 from headgate.ledger import Ledger
 from headgate.markdown import bullets, escaped, fenced, table
 from headgate.policy import Policy
-from headgate.records import ApprovalRequested, Registered, Requested
+from headgate.records import Registered, Requested
 from headgate.release import Release
 from headgate.revision import changes
+from headgate.rollout import who_is_in
 from headgate.signers import AllowedSigners
 
 MOST_PEOPLE = 5
@@ -65,7 +66,7 @@ def brief(
         form: whether the run that shows this page takes answers itself.
         above: of `returned`, where an answer was no use.
     """
-    asked = release.step(ApprovalRequested)
+    asked = release.question
     version = release.step(Registered).version
     return "\n\n".join(
         (
@@ -74,6 +75,7 @@ def brief(
             f"Version {version} of {escaped(policy.model.name)}: {escaped(policy.model.purpose)}\n\nAsked for by "
             f"{escaped(release.step(Requested).requester)}. Answers count until **{asked.expires}**; silence is no "
             f"consent.",
+            *_stage(release),
             _owed(release),
             f"## How to answer\n\n{_BY_FORM if form else _in_terminal(release)}",
             *([waiver_section(judged, release.waivers)] if release.waivers else []),
@@ -117,10 +119,25 @@ def _in_terminal(release: Release) -> str:
     return f"{_BY_TERMINAL}\n\n{fenced(chr(10).join(lines))}"
 
 
+def _stage(release: Release) -> Iterable[str]:
+    """What a stage is asked about, and how those before it went."""
+    stage = release.question.stage
+    if stage is None:
+        return
+    rows = [
+        (terms.name, reached.time, f"{reached.soaked.minutes:,.0f}", f"{reached.soaked.requests:,}")
+        for terms, reached in zip(release.rollout, release.reached, strict=False)
+        if reached.soaked is not None
+    ]
+    due = next(terms for terms in release.rollout if terms.name == stage)
+    yield f"Asked is about the stage **{escaped(stage)}**, which serves {escaped(who_is_in(due))}. Before it:"
+    yield table(("stage", "since", "minutes", "requests answered"), rows)
+
+
 def _owed(release: Release) -> str:
-    clicks = release.step(ApprovalRequested).clicks
+    clicks = release.question.clicks
     rows = [(role, n, "a click" if role in clicks else "a signature") for role, n in release.missing.items()]
-    given = [(f"{a.record.person} as {a.record.role}", a.time) for a in release.approvals]
+    given = [(f"{a.record.person} as {a.record.role}", a.time) for a in release.agreed]
     said = f"\n\n{table(('agreed already', 'at'), given)}" if given else ""
     return f"{table(('still needed from', 'people', 'by'), rows)}{said}"
 

@@ -17,8 +17,9 @@ from headgate.demands import (
     parts_of_the_task,
     sensible,
 )
+from headgate.exposure import Rollout
 from headgate.metrics import RESOURCES
-from headgate.policy import SITUATIONS, About, Approval, Custom, Data, Rollout, Score, Waivers, known_metrics
+from headgate.policy import SITUATIONS, About, Approval, Custom, Data, Score, Waivers, known_metrics
 from headgate.slices import as_tuple
 from headgate.stewardship import Impact, Monitoring
 
@@ -61,6 +62,10 @@ def _stages(rollout: Rollout) -> Iterator[str]:
     for what, values in (("names", [s.name for s in rollout.stage]), ("aliases", [s.alias for s in rollout.stage])):
         if len(set(values)) != len(values):
             yield f"rollout.stage: the {what} {values} repeat; expected distinct ones"
+    last = rollout.stage[-1]
+    if last.audience or last.share < 1:
+        index, got = len(rollout.stage) - 1, f"audience {last.audience}, share {last.share:g}"
+        yield f"rollout.stage[{index}]: {got}; expected everybody: whoever is in no other stage is served by the last"
 
 
 def _needs(rollout: Rollout, approval: Approval) -> Iterator[str]:

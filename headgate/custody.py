@@ -66,8 +66,10 @@ def incident(state: State, alias: str, shown: int | None, guard: Guard, target: 
     return Incident(alias=alias, recorded=recorded, shown=shown, response=response, why=why)
 
 
-def retreat(state: State, alias: str, wanted: int | None, targets: Mapping[int, Target]) -> int:
+def retreat(state: State, alias: str, wanted: int | None, targets: Mapping[int, Target]) -> int | None:
     """The version that a rollback of `alias` goes to: the wanted one, or the newest earlier one that can be served.
+
+    None, to take the alias away, where there is none and a later stage serves those who are in this one.
 
     Args:
         targets: every version that the alias can go back to, as the registry has it.
@@ -80,6 +82,8 @@ def retreat(state: State, alias: str, wanted: int | None, targets: Mapping[int, 
     sound = [v for v in candidates if v in targets and targets[v].fault is None]
     if sound:
         return sound[0]
+    if wanted is None and state.is_early(alias):
+        return None
     faults = "; ".join(f"version {v}: {targets[v].fault if v in targets else 'not looked at'}" for v in candidates)
     raise BadInput(
         f"rollback of '{alias}' of {state.model}" + ("" if wanted is None else f" to version {wanted}"),

@@ -23,6 +23,7 @@ from headgate.pedigree import picture as picture_of_lineage
 from headgate.policy import Policy
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
+from headgate.rollout import terms
 from headgate.state import State
 from headgate.walk import Walk
 
@@ -56,7 +57,7 @@ def display(policy: Policy, release: Release, judged: Judged | None, size: int, 
         size, head: of the ledger that this is rendered from.
     """
     told = {**tags(release, judged), LEDGER: f"{size} {head}"}
-    pictures = {PEDIGREE: pedigree(policy.model.name, release, judged)}
+    pictures = {PEDIGREE: pedigree(policy.model.name, release, judged, terms(policy))}
     if judged is None:
         return Display("", told, pictures)
     # Beside the package's own, because a halted release has none.

@@ -30,6 +30,7 @@ from headgate.plans import INCIDENTS, MONITORING, incident_plan, monitoring_plan
 from headgate.policy import Policy
 from headgate.records import Evaluated, Requested, Snapshot, Validated
 from headgate.release import Release
+from headgate.rollout import terms
 from headgate.subgroups import subgroups
 from headgate.tally import Tally
 from headgate.weakness import search, section, sought
@@ -57,7 +58,7 @@ def documents(
         DATASHEET: datasheet(policy, release, report),
         ASSESSMENT: assessment(policy, release),
         SUMMARY: plain_summary(policy, release, judged, tally),
-        PEDIGREE: pedigree(policy.model.name, release, judged),
+        PEDIGREE: pedigree(policy.model.name, release, judged, terms(policy) if edition > 2 else ()),
         VERIFY_PAGE: verify_page(edition),
         **_challenged(evaluated, judged, read),
     }

@@ -17,8 +17,9 @@ from headgate.entry import Digest
 from headgate.excuse import covers
 from headgate.finding import DataReport
 from headgate.judgement import Judged, Judgement
-from headgate.records import Evaluated, PromotionStarted, Registered, Rejected, Table, Trained
+from headgate.records import Evaluated, PromotionStarted, Registered, Rejected, Table, Terms, Trained
 from headgate.release import Answer, Waiver
+from headgate.rollout import who_is_in
 from headgate.verdict import Verdict
 
 PRODUCER = "urn:headgate:lineage:v1"
@@ -47,6 +48,7 @@ _STANDARD = {
     "schema": "1-2-0/SchemaDatasetFacet",
     "symlinks": "1-0-1/SymlinksDatasetFacet",
     "columnLineage": "1-2-0/ColumnLineageDatasetFacet",
+    "documentation": "1-1-0/DocumentationDatasetFacet",
     "lifecycleStateChange": "1-0-1/LifecycleStateChangeDatasetFacet",
     "dataQualityAssertions": "1-1-0/DataQualityAssertionsDatasetFacet",
     "inputStatistics": "1-0-0/InputStatisticsInputDatasetFacet",
@@ -118,6 +120,12 @@ def alias(model: str, started: PromotionStarted, registered: Registered) -> Json
     """An alias in the registry, which a promotion makes or moves."""
     change = facet("lifecycleStateChange", lifecycleStateChange="CREATE" if started.old is None else "OVERWRITE")
     return dataset(REGISTRY, f"{model}@{started.alias}", "MODEL", files_digest(registered), facets=change)
+
+
+def traffic(model: str, stage: Terms, **more: Json) -> Json:
+    """Whom a stage of the rollout serves."""
+    served = facet("documentation", description=who_is_in(stage), contentType="text/plain")
+    return dataset(HOUSE, f"{model}.traffic.{stage.name}", "TRAFFIC", None, facets=served, **more)
 
 
 def files_digest(registered: Registered) -> Digest:

@@ -15,7 +15,7 @@ from headgate.entry import moment
 from headgate.history import MOVING, Span, spans
 from headgate.ledger import Ledger
 from headgate.policy import Policy
-from headgate.records import ApprovalRequested, Evaluated, Registered
+from headgate.records import Evaluated, Registered
 from headgate.release import Release, version_of
 from headgate.state import State
 from headgate.stewardship import Impact
@@ -183,14 +183,14 @@ def _doubts(span: Span) -> Iterator[str]:
 
 def _waits(state: State, made: str) -> Iterator[Wait]:
     for release in _waiting(state):
-        expires = release.step(ApprovalRequested).expires
+        expires = release.question.expires
         yield Wait(
             release=release.id,
             version=release.step(Registered).version,
             owed=tuple(f"{n} × {role}" for role, n in release.missing.items()),
-            agreed=tuple(f"{a.record.person} as {a.record.role}" for a in release.approvals),
+            agreed=tuple(f"{a.record.person} as {a.record.role}" for a in release.agreed),
             deputies=tuple(f"{to} for {role}" for role, to in release.deputies.items()),
-            since=release.asked or release.opened,
+            since=release.requests[-1].time,
             until=expires,
             overdue=moment(expires) <= moment(made),
         )
@@ -198,7 +198,7 @@ def _waits(state: State, made: str) -> Iterator[Wait]:
 
 def _waiting(state: State) -> list[Release]:
     """The releases that people were asked about and that are not over."""
-    return [r for r in state.releases.values() if r.stage in ("waiting", "approved", "promoting")]
+    return [r for r in state.releases.values() if r.stage in ("waiting", "approved", "promoting") and r.requests]
 
 
 def _subjects(state: State) -> list[tuple[Release, tuple[str, ...]]]:

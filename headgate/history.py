@@ -69,8 +69,9 @@ def spans(entries: Iterable[Entry]) -> tuple[Span, ...]:
         record = record_of(entry.kind, dict(entry.body))
         if isinstance(record, Promoted | RolledBack):
             if record.alias in begun:
-                ended.append(replace(begun[record.alias], until=entry.time))
-            begun[record.alias] = _span(told, entry, record)
+                ended.append(replace(begun.pop(record.alias), until=entry.time))
+            if record.new is not None:
+                begun[record.alias] = _span(told, entry, record, record.new)
         elif isinstance(record, Incident):
             _doubt(begun, record.alias, Doubt(entry.seq, record.why, record.shown, entry.time))
         elif isinstance(record, IncidentClosed):
@@ -83,14 +84,14 @@ def live(entries: Iterable[Entry], at: str) -> Mapping[str, Span]:
     return {span.alias: span for span in spans(entries) if span.covers(at)}
 
 
-def _span(told: list[Entry], entry: Entry, record: Promoted | RolledBack) -> Span:
+def _span(told: list[Entry], entry: Entry, record: Promoted | RolledBack, version: int) -> Span:
     start = told[record.started]
     intention = record_of(start.kind, dict(start.body))
     back = intention.reason if isinstance(intention, RollbackStarted) else None
     people = (start.actor,) if back is not None else tuple(_people(told, intention))
     why = f"rolled back: {back}" if back is not None else "every gate passed or is waived, and the quorum agreed"
     window = Doubt(start.seq, MOVING, None, start.time, entry.time)
-    return Span(record.alias, record.new, entry.seq, entry.time, None, entry.release, people, why, (window,))
+    return Span(record.alias, version, entry.seq, entry.time, None, entry.release, people, why, (window,))
 
 
 def _people(told: list[Entry], intention: object) -> Iterable[str]:

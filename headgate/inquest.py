@@ -96,7 +96,7 @@ def _closed(walk: Walk, at: Place, record: AlarmClosed) -> Iterator[Anomaly]:
     if record.who is not None:
         return
     alarm = record_of("alarmed", dict(at.ledger.entries[record.alarm].body))
-    assert isinstance(alarm, Alarmed)  # noqa: S101 - rule 17
+    assert isinstance(alarm, Alarmed)  # noqa: S101 - rule 19
     look = at.state.looks[alarm.version]
     told = Vigil.from_bytes(walk.get(look.findings))
     used = alarm.version in at.aliases.values()
@@ -114,7 +114,7 @@ def _drilled(walk: Walk, at: Place, record: Drilled) -> Iterator[Anomaly]:
 
 def _mandate(walk: Walk, at: Place, version: int) -> Mandate:
     maker = at.state.maker(version)
-    assert maker is not None  # noqa: S101 - rule 15
+    assert maker is not None  # noqa: S101 - rule 17
     return mandate(maker, walk.get)
 
 

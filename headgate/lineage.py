@@ -81,6 +81,14 @@ class _At:
         """Evidence as a dataset."""
         return f.dataset(HOUSE, f"{self.model}.{what}", "FILE", digest)
 
+    def is_last(self, alias: str) -> bool:
+        """Whether an alias is the last stage's."""
+        return self.release.last_alias(alias) == alias
+
+    def traffic(self, name: str, **more: Json) -> tuple[Json, ...]:
+        """Whom the stage of this name or alias serves, where people were told of stages."""
+        return tuple(f.traffic(self.model, t, **more) for t in self.release.rollout if name in (t.name, t.alias))
+
     def candidate(self) -> Json:
         return f.version(self.model, self.registered.version, self.registered)
 
@@ -141,7 +149,7 @@ def _told(at: _At, record: Record) -> Iterator[Json]:
         yield _closed(at, record)
     elif not isinstance(record, _BESIDE):
         yield from _step(at, record)
-    if isinstance(record, r.Promoted | r.Halted):
+    if isinstance(record, r.Halted) or (isinstance(record, r.Promoted) and at.is_last(record.alias)):
         yield _ended(at, record)
 
 
@@ -151,7 +159,9 @@ _BESIDE = (Reminded, Escalated, Withdrawn)
 
 def _step(at: _At, record: Record) -> Iterator[Json]:
     name, done = _STEPS[type(record)]
-    step = f"{name}/{at.entry.seq}" if isinstance(record, r.Approved) else name
+    # What happens once in a release needs no number to be told from others.
+    again = isinstance(record, r.Approved | r.Soaked) or getattr(record, "stage", None)
+    step = f"{name}/{at.entry.seq}" if again else name
     told = done(at, record)
     yield _event(at, "START", step, at.before.time, _Done())
     yield _event(at, "FAIL" if told.failure else "COMPLETE", step, at.entry.time, told)
@@ -167,7 +177,7 @@ def _closed(at: _At, record: r.Promoted | r.PromotionUndone) -> Json:
         return _event(at, "ABORT", step, at.entry.time, told)
     told = _intended(at, intended, "promoted", record.started)
     inputs = (at.candidate(), at.kept("package", intended.package))
-    outputs = (f.alias(at.model, intended, at.registered),)
+    outputs = (f.alias(at.model, intended, at.registered), *at.traffic(record.alias))
     return _event(at, "COMPLETE", step, at.entry.time, _Done(told.facets, inputs, outputs))
 
 
@@ -284,6 +294,11 @@ def _answered(at: _At, record: r.Approved) -> _Done:
     return _Done(f.approvals(said, package=package), (at.kept("package", package),), failure=declined)
 
 
+def _soaked(at: _At, record: r.Soaked) -> _Done:
+    answered = {"inputFacets": f.facet("inputStatistics", rowCount=record.requests)}
+    return _Done(inputs=(at.candidate(), *at.traffic(record.stage, **answered)))
+
+
 def _halted(at: _At, record: r.Halted) -> _Done:
     return _Done()
 
@@ -296,6 +311,7 @@ _STEPS: dict[type[Record], tuple[str, Callable[[_At, Any], _Done]]] = {
     r.Evaluated: ("evaluate", _evaluated),
     r.Packaged: ("package", _packaged),
     r.ApprovalRequested: ("approve", _asked),
+    r.Soaked: ("soak", _soaked),
     r.Approved: ("answer", _answered),
     r.Rejected: ("answer", _answered),
     r.Halted: ("halt", _halted),

@@ -1,4 +1,4 @@
-"""The rules of what is watched of a version in use: rules 15 to 19 of `headgate.state`."""
+"""The rules of what is watched of a version in use: rules 17 to 21 of `headgate.state`."""
 
 from __future__ import annotations
 

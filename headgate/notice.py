@@ -132,7 +132,8 @@ def _plain(entry: Entry, event: Event) -> tuple[str, list[str]]:
 def _more(entry: Entry) -> list[str]:
     record = record_of(entry.kind, dict(entry.body))
     if isinstance(record, ApprovalRequested):
-        return [f"Asked are: {', '.join(record.roles)}. The answer is needed by {record.expires[:10]}."]
+        about = "" if record.stage is None else f"It is about more people than before: {record.stage}. "
+        return [f"{about}Asked are: {', '.join(record.roles)}. The answer is needed by {record.expires[:10]}."]
     if isinstance(record, Reminded):
         return [f"Still to answer: {', '.join(record.missing)}."]
     if isinstance(record, Escalated):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from headgate.entry import moment
 from headgate.plan import plan
 from headgate.policy import Policy
-from headgate.records import ApprovalRequested, Failure, Halted
+from headgate.records import Failure, Halted
 from headgate.release import Release
 from headgate.verdict import Verdict
 from headgate.watch import Escalated, Reminded
@@ -22,12 +22,11 @@ def overdue(release: Release, policy: Policy, at: str) -> Halted | Escalated | R
     Args:
         policy: the one that the release was opened under. at: RFC 3339 time in UTC.
     """
-    if release.stage != "waiting" or release.asked is None:
+    if release.stage != "waiting":
         return None
-    when, since = moment(at), moment(release.asked)
-    asked = release.step(ApprovalRequested)
-    if when >= moment(asked.expires):
-        return _expired(release, policy, asked.expires)
+    when, since, expires = moment(at), moment(release.requests[-1].time), release.question.expires
+    if when >= moment(expires):
+        return _expired(release, policy, expires)
     return _escalated(release, policy, when, since) or _reminded(release, policy, when, since)
 
 

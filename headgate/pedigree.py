@@ -1,4 +1,4 @@
-"""The lineage of a version as a picture: data, training, version, verdicts, approvals, alias; as SVG.
+"""The lineage of a version as a picture: data, training, version, verdicts, approvals, alias and traffic; as SVG.
 
 One box per thing, its full digest in the hint; what has not happened is dashed. What decides is coloured by what it
 said, and says it in words too.
@@ -24,10 +24,12 @@ from headgate.records import (
     Requested,
     Snapshot,
     Table,
+    Terms,
     Trained,
     Validated,
 )
-from headgate.release import Release
+from headgate.release import Reached, Release
+from headgate.rollout import who_is_in
 from headgate.verdict import Verdict
 
 PEDIGREE = "lineage.svg"
@@ -88,22 +90,24 @@ class _Boxes:
     champion: _Box | None
     verdicts: _Box
     approvals: tuple[_Box, ...]
-    alias: _Box
+    aliases: tuple[_Box, ...]
 
     def all(self) -> Iterator[_Box]:
-        yield from (self.training, self.evaluation, self.run, self.gate, self.version, self.verdicts, self.alias)
-        yield from self.approvals
+        yield from (self.training, self.evaluation, self.run, self.gate, self.version, self.verdicts)
+        yield from (*self.aliases, *self.approvals)
         if self.champion is not None:
             yield self.champion
 
 
-def pedigree(model: str, release: Release, judged: Judged | None = None) -> str:
+def pedigree(model: str, release: Release, judged: Judged | None = None, stages: tuple[Terms, ...] = ()) -> str:
     """An SVG document of where a release's version comes from, and how far it came.
 
     Args:
         judged: what the gates said, once they did.
+        stages: of the rollout, each drawn as its alias and whom it serves; without them there is one alias.
     """
-    boxes = _boxes(model, release, judged)
+    boxes = _boxes(model, release, judged, stages)
+    columns = (*_COLUMNS[:-1], f"{_COLUMNS[-1]}, traffic") if stages else _COLUMNS
     height = max(box.y for box in boxes.all()) + _TALL + 24
     return "\n".join(
         (
@@ -112,7 +116,7 @@ def pedigree(model: str, release: Release, judged: Judged | None = None) -> str:
             '<rect width="100%" height="100%" fill="white"/>',
             f'<text x="8" y="26" font-size="17" font-weight="bold">{_text(_title(release))}</text>',
             f'<text x="8" y="46" fill="{_GREY}" font-size="12">{_text(_subtitle(release))}</text>',
-            *(_line(_Box(name, column=n).x + 8, _TOP - 10, name, _GREY) for n, name in enumerate(_COLUMNS)),
+            *(_line(_Box(name, column=n).x + 8, _TOP - 10, name, _GREY) for n, name in enumerate(columns)),
             _TIP,
             *_arrows(boxes),
             *(line for box in boxes.all() for line in _drawn(box)),
@@ -142,7 +146,7 @@ def _subtitle(release: Release) -> str:
     return f"Asked for by {asked.requester} at {release.opened}, under policy {short(asked.policy)}{package}."
 
 
-def _boxes(model: str, release: Release, judged: Judged | None) -> _Boxes:
+def _boxes(model: str, release: Release, judged: Judged | None, stages: tuple[Terms, ...]) -> _Boxes:
     rows, champion = release.find(Snapshot), release.step(Requested).champion
     return _Boxes(
         training=_rows("training rows", None if rows is None else rows.training, 0),
@@ -155,7 +159,7 @@ def _boxes(model: str, release: Release, judged: Judged | None) -> _Boxes:
         else _Box(f"version {champion}", ("compared with",), f"{model}/{champion}", column=2, row=1),
         verdicts=_verdicts(release, judged),
         approvals=tuple(_approvals(release)),
-        alias=_alias(release),
+        aliases=_stages(release, stages) if stages and release.halted is None else (_alias(release),),
     )
 
 
@@ -228,6 +232,25 @@ def _alias(release: Release) -> _Box:
     )
 
 
+def _stages(release: Release, stages: tuple[Terms, ...]) -> tuple[_Box, ...]:
+    """Per stage its alias, where that moved from and to, and whom it serves."""
+    return tuple(
+        _stage(stage, row, release.reached[row] if row < len(release.reached) else None)
+        for row, stage in enumerate(stages)
+    )
+
+
+def _stage(stage: Terms, row: int, reached: Reached | None) -> _Box:
+    who = who_is_in(stage)
+    if reached is None:
+        return _Box(stage.alias, ("not moved yet", who), f"stage {stage.name}: {who}", dashed=True, column=5, row=row)
+    moved, soaked = reached.record, reached.soaked
+    old = "none" if moved.old is None else str(moved.old)
+    answered = () if soaked is None else (f"{soaked.requests:,} answered",)
+    hint = f"stage {stage.name}: {who}, since {reached.time}"
+    return _Box(stage.alias, (f"{old} → {moved.new}", who, *answered), hint, _COLOUR[Verdict.PASS], column=5, row=row)
+
+
 def _arrows(boxes: _Boxes) -> Iterator[str]:
     gate, verdicts = boxes.gate, boxes.verdicts
     yield _across(boxes.training, boxes.run)
@@ -242,7 +265,9 @@ def _arrows(boxes: _Boxes) -> Iterator[str]:
         yield _path(f"M{boxes.champion.x + _BOX} {boxes.champion.middle}H{verdicts.x + 34}V{foot}", verdicts)
     for box in boxes.approvals:
         yield _across(verdicts, box)
-        yield _across(box, boxes.alias)
+        yield _across(box, boxes.aliases[0])
+    for earlier, later in zip(boxes.aliases, boxes.aliases[1:], strict=False):
+        yield _path(f"M{earlier.x + _BOX // 2} {earlier.y + _TALL}V{later.y - 5}", later)
 
 
 def _across(left: _Box, right: _Box) -> str:

@@ -14,10 +14,11 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_serializer, model_validator
 
 from headgate.canonical import canonical, digest_of
+from headgate.exposure import Rollout
 from headgate.gate import Gate
 from headgate.metrics import ONE_CLASS, Better, Metric, Metrics, Task, metrics_of
 from headgate.oversight import Escalation, Guard, Notify, Schedule
-from headgate.part import Alias, Function, Name, Part, Range, Share, Slices, Text
+from headgate.part import Function, Name, Part, Range, Share, Slices, Text
 from headgate.stewardship import Datasheet, Impact, Incidents, Monitoring
 
 SITUATIONS = ("data_refused", "gate_failed", "gate_undecided", "gate_error", "rejected")
@@ -232,24 +233,6 @@ class Retention(Part):
 
     retention_days: Annotated[int, Field(ge=1, le=36_500)]
     mode: Literal["governance", "compliance"] = "governance"
-
-
-class Stage(Part):
-    """One step of the rollout. Only the alias of the last stage is moved so far; see ARCHITECTURE.md."""
-
-    name: Name
-    alias: Alias
-    audience: dict[str, tuple[str, ...]] = Field(default={})
-    share: Share = 1.0
-    soak_minutes: Annotated[float, Field(ge=0)] = 0
-    min_requests: Annotated[int, Field(ge=0)] = 0
-    needs: tuple[Name, ...] = ()
-
-
-class Rollout(Part):
-    """The stages in order; the last one's alias is what the world is served."""
-
-    stage: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
 
 class Renewal(Part):

@@ -51,6 +51,7 @@ def refusals(
         *_of_evidence(release),
         *_of_waivers(state, release, waivers),
         *_of_people(release, objections),
+        *_of_stages(state, release),
         *_of_aliases(state, release, alias, seen),
     )
 
@@ -89,12 +90,28 @@ def _of_people(release: Release, objections: Mapping[str, Sequence[str]]) -> Ite
         yield from (f"the approval of {person} does not count: {reason}" for reason in reasons)
 
 
+def _of_stages(state: State, release: Release) -> Iterator[str]:
+    due, other = release.next_stage, state.rolling
+    if other is not None and other.id != release.id:
+        yield f"the rollout of {other.id} has not ended: `headgate rollback {state.model}` ends it"
+    if release.reached and not state.holds(release):
+        yield "a stage that it had reached is not at its version any more"
+    if release.stage == "rolling" and release.reached[-1].soaked is None:
+        here = release.rollout[len(release.reached) - 1]
+        long, much = f"{here.soak_minutes:g} minutes", f"{here.min_requests:,} requests"
+        yield f"the stage '{here.name}' has not soaked yet: it takes {long} and {much}"
+    if release.stage == "rolling" and due is not None and due.roles:
+        yield f"the stage '{due.name}' needs {', '.join(f'{n} × {role}' for role, n in due.roles.items())} for itself"
+
+
 def _of_aliases(state: State, release: Release, alias: str, seen: Seen) -> Iterator[str]:
     decided = state.aliases.get(alias)
     evaluated = release.find(Evaluated)
-    if evaluated is not None and evaluated.champion != decided:
+    last = release.last_alias(alias)
+    champion = state.aliases.get(last)
+    if evaluated is not None and evaluated.champion != champion:
         yield (
-            f"the gates compared with {version_of(evaluated.champion)}, but '{alias}' is now {version_of(decided)}: "
+            f"the gates compared with {version_of(evaluated.champion)}, but '{last}' is now {version_of(champion)}: "
             "release again, against the current champion"
         )
     registered = release.find(Registered)

@@ -127,12 +127,37 @@ class Packaged(Record):
     package: Digest
 
 
+class Terms(Record):
+    """A stage of the rollout, as the people who are asked agree to it.
+
+    Attributes:
+        audience: per attribute the values that belong to it; empty for everybody. share: of the audience, in [0, 1].
+        soak_minutes, min_requests: how long it lasts, and how much it answers, before the next stage may begin.
+        roles: the quorum that this stage needs for itself, once the stage before has soaked; empty for none.
+    """
+
+    name: str
+    alias: str
+    audience: dict[str, tuple[str, ...]]
+    share: float
+    soak_minutes: float
+    min_requests: int
+    roles: dict[str, Annotated[int, Field(ge=1)]]
+
+
 class ApprovalRequested(Record):
-    """People are asked: the quorum per role, until when it counts, and which roles may agree without a signature."""
+    """People are asked: the quorum per role, until when it counts, and which roles may agree without a signature.
+
+    Attributes:
+        rollout: the stages in order; empty in a ledger from before there were several: one, which the policy names.
+        stage: the stage that needs this quorum for itself; None for the release.
+    """
 
     roles: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
     expires: Time
     clicks: tuple[str, ...] = ()
+    rollout: tuple[Terms, ...] = ()
+    stage: str | None = None
 
 
 class Approved(Record):
@@ -183,6 +208,18 @@ class Promoted(Record):
     started: int
 
 
+class Soaked(Record):
+    """A stage lasted as long, and answered as much, as the policy demands before the next one.
+
+    Attributes:
+        minutes: since the alias was moved. requests: that were answered there by the version, as the router wrote down.
+    """
+
+    stage: str
+    minutes: float
+    requests: int
+
+
 class PromotionUndone(Record):
     """An open intention was given up, and the alias is where it was."""
 
@@ -201,7 +238,7 @@ class Failure(Record):
 
 
 class Halted(Record):
-    """The release ended without moving an alias: what failed, who owns it, what comes next."""
+    """The release ended, and no alias points to its version: what failed, who owns it, what comes next."""
 
     step: str
     verdict: NamedVerdict
@@ -226,6 +263,7 @@ RECORDS: dict[str, type[Record]] = {
     "promotion_started": PromotionStarted,
     "promoted": Promoted,
     "promotion_undone": PromotionUndone,
+    "soaked": Soaked,
     "halted": Halted,
     "waived": Waived,
     "waiver_revoked": WaiverRevoked,

@@ -22,6 +22,8 @@ from headgate.records import (
     Rejected,
     Requested,
     Snapshot,
+    Soaked,
+    Terms,
     Trained,
     Validated,
 )
@@ -40,7 +42,7 @@ STEPS: tuple[type[Record], ...] = (
 )
 """The steps that a release takes once each, in this order, before people and the promotion."""
 
-Stage = Literal["running", "waiting", "approved", "promoting", "promoted", "rejected", "halted"]
+Stage = Literal["running", "waiting", "approved", "promoting", "rolling", "promoted", "rejected", "halted"]
 R = TypeVar("R", bound=Record)
 
 
@@ -51,12 +53,36 @@ def version_of(number: int | None) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A person's signed answer, the slot and time of its record, and the slot of its withdrawal, if there is one."""
+    """A person's signed answer, the slot and time of its record, and the slot of its withdrawal, if there is one.
+
+    Attributes:
+        stage: the stage that people were asked about; None for the release.
+    """
 
     seq: int
     time: str
     record: Approved
     withdrawn: int | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """People were asked: the slot and time of the record."""
+
+    seq: int
+    time: str
+    record: ApprovalRequested
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A stage that the release has reached: the slot and time of its promotion, and how it soaked, once it has."""
+
+    seq: int
+    time: str
+    record: Promoted
+    soaked: Soaked | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +113,10 @@ class Release:
 
     Attributes:
         waivers: those that its gates were judged with, as they stood then.
-        judged, asked: when the gates were judged, and when people were asked. reminders: how often they were reminded.
-        deputies: of roles that did not answer in time, the role that may answer for each.
+        judged: when the gates were judged. requests: that people were asked, for the release and then for stages.
+        reminders, deputies: since the last of them, how often people were reminded, and of roles that did not answer in
+            time the role that may answer for each.
+        started: the promotion that is open, or the last one. reached: the stages, in order. promoted: the last stage.
     """
 
     id: str
@@ -100,7 +128,8 @@ class Release:
     started: PromotionStarted | None = None
     promoted: Promoted | None = None
     judged: str | None = None
-    asked: str | None = None
+    requests: tuple[Request, ...] = ()
+    reached: tuple[Reached, ...] = ()
     reminders: int = 0
     deputies: Mapping[str, str] = field(default_factory=dict)
 
@@ -130,29 +159,87 @@ class Release:
         return self.halted is None and self.promoted is None
 
     @property
+    def asked(self) -> ApprovalRequested | None:
+        """What people were asked last; None if they were not."""
+        return self.requests[-1].record if self.requests else None
+
+    @property
+    def request(self) -> Request:
+        """That people were asked, the last time.
+
+        Raises:
+            BadInput: nobody was asked yet.
+        """
+        if not self.requests:
+            self.step(ApprovalRequested)
+        return self.requests[-1]
+
+    @property
+    def question(self) -> ApprovalRequested:
+        """What people were asked last. Raises BadInput if nobody was asked yet."""
+        return self.request.record
+
+    def judged_at(self, answer: Answer, now: str) -> str:
+        """When an answer must count: now, or, once it has led to a promotion, when it was given.
+
+        A key that ran out later made no difference; one that was revoked is not in the list of signers any more.
+        """
+        return answer.time if self.used(answer.stage) else now
+
+    def answered(self, answer: Answer) -> Request:
+        """What an answer of this release is about."""
+        return next(request for request in self.requests if request.record.stage == answer.stage)
+
+    @property
+    def rollout(self) -> tuple[Terms, ...]:
+        """The stages that people were told of, in order; empty where there was only one."""
+        return self.requests[0].record.rollout if self.requests else ()
+
+    @property
+    def next_stage(self) -> Terms | None:
+        """The stage that comes next; None after the last one, or where there was only one."""
+        return next(iter(self.rollout[len(self.reached) :]), None)
+
+    def last_alias(self, only: str) -> str:
+        """The alias of the last stage; `only`, where people were told of no stages."""
+        return self.rollout[-1].alias if self.rollout else only
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether it has reached a stage, and not yet the last one."""
+        return bool(self.reached) and self.is_open
+
+    def used(self, stage: str | None) -> bool:
+        """Whether the approvals of a stage, or for None of the release, have led to a promotion."""
+        return any(stage in (None, terms.name) for terms in self.rollout[: len(self.reached)])
+
+    @property
     def approvals(self) -> tuple[Answer, ...]:
-        """The answers that agree, and were not taken back."""
+        """The answers that agree, and were not taken back; those for earlier stages too."""
         return tuple(a for a in self.answers if a.withdrawn is None and not isinstance(a.record, Rejected))
 
     @property
+    def agreed(self) -> tuple[Answer, ...]:
+        """The approvals of what people were asked last."""
+        return tuple(a for a in self.approvals if self.asked is not None and a.stage == self.asked.stage)
+
+    @property
     def missing(self) -> dict[str, int]:
-        """How many approvals each role still owes; empty when the quorum is complete."""
-        asked = self.find(ApprovalRequested)
-        owed = {role: n - self._given(role) for role, n in (asked.roles if asked else {}).items()}
+        """How many approvals each role still owes to what was asked last; empty when the quorum is complete."""
+        owed = {role: n - self._given(role) for role, n in (self.asked.roles if self.asked else {}).items()}
         return {role: n for role, n in owed.items() if n > 0}
 
     def _given(self, role: str) -> int:
         """How many people agreed in a role, or for it; whoever did both, or with one key under two names, is one."""
         roles = {role, self.deputies.get(role, role)}
-        given = [a.record for a in self.approvals if a.record.role in roles]
+        given = [a.record for a in self.agreed if a.record.role in roles]
         keys = {record.key or record.person.casefold() for record in given}
         return min(len({record.person.casefold() for record in given}), len(keys))
 
     @property
     def speaking(self) -> tuple[str, ...]:
         """The roles that may answer: those that were asked, and those that may answer for one of them."""
-        asked = self.find(ApprovalRequested)
-        return tuple(dict.fromkeys((*(asked.roles if asked else ()), *self.deputies.values())))
+        return tuple(dict.fromkeys((*(self.asked.roles if self.asked else ()), *self.deputies.values())))
 
     @property
     def is_rejected(self) -> bool:
@@ -181,8 +268,10 @@ class Release:
     def _before_promotion(self) -> Stage:
         if self.is_rejected:
             return "rejected"
-        if self.find(ApprovalRequested) is None:
+        if self.asked is None:
             return "running"
+        if self.used(self.asked.stage):
+            return "rolling"
         return "waiting" if self.missing else "approved"
 
     def due(self, step: type[Record]) -> bool:
@@ -194,4 +283,6 @@ class Release:
             return self.is_open and step is Halted
         if step is Promoted:
             return self.stage in ("approved", "promoting")
+        if step is Soaked:
+            return self.stage == "rolling"
         return len(self.taken) < len(STEPS) and STEPS[len(self.taken)] is step

@@ -27,12 +27,16 @@ def _start(state: State, entry: Entry, record: RollbackStarted) -> State:
     demand(entry.release is None, entry, "an entry of no release")
     demand(state.intention is None, entry, "no other open intention")
     demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
-    demand(record.new in state.behind.get(record.alias, ()), entry, "a version that the alias had before this one")
+    before = (*state.behind.get(record.alias, ()), *([None] if state.is_early(record.alias) else []))
+    demand(record.new in before, entry, "a version that the alias had before this one")
     return replace(state, intention=Intention(entry.seq, entry.time, None, record))
 
 
 def _finish(state: State, entry: Entry, record: RolledBack) -> State:
     demand(entry.release is None and _settles(state.intention, record), entry, "the open rollback")
+    left = {alias: version for alias, version in state.aliases.items() if alias != record.alias}
+    if record.new is None:
+        return replace(state, intention=None, aliases=left)
     behind = state.behind[record.alias]
     return replace(
         state,
@@ -91,7 +95,7 @@ def _withdraw(state: State, entry: Entry, record: Withdrawn) -> State:
     release = state.releases.get(entry.release or "")
     demand(release is not None and release.stage in ("waiting", "approved"), entry, "a release before its promotion")
     assert release is not None  # noqa: S101 - demanded above
-    given = next((a for a in release.approvals if a.seq == record.answer), None)
+    given = next((a for a in release.agreed if a.seq == record.answer), None)
     same = given is not None and (given.record.person, given.record.role) == (record.person, record.role)
     demand(same, entry, "an approval of this person, not taken back yet")
     return with_release(state, replace(release, answers=tuple(_taken_back(a, record, entry) for a in release.answers)))

@@ -88,6 +88,27 @@ class State:
         ours = [self.intention.record.new] if self.intention and self.intention.record.alias == alias else []
         return (self.aliases.get(alias), *ours)
 
+    def reaches(self, release: Release) -> tuple[str, ...]:
+        """The aliases that point to the release's version, the widest stage first."""
+        made = release.find(Registered)
+        found = tuple(alias for alias, version in self.aliases.items() if made and version == made.version)
+        order = [stage.alias for stage in release.rollout]
+        return tuple(sorted(found, key=lambda alias: -order.index(alias) if alias in order else 1))
+
+    def holds(self, release: Release) -> bool:
+        """Whether every stage that the release has reached is still at its version."""
+        return {one.record.alias for one in release.reached} <= set(self.reaches(release))
+
+    def is_early(self, alias: str) -> bool:
+        """Whether an alias is that of a stage before the last one: who is in it can be served the last one's."""
+        maker = self.maker(self.aliases.get(alias, 0))
+        return maker is not None and alias in [stage.alias for stage in maker.rollout[:-1]]
+
+    @property
+    def rolling(self) -> Release | None:
+        """The release whose rollout has begun and not ended."""
+        return next((release for release in self.releases.values() if release.is_rolling), None)
+
     def maker(self, version: int) -> Release | None:
         """The release that registered `version`."""
         return self.releases.get(self.makers.get(version, ""))

@@ -9,9 +9,9 @@ The rules of a release, which `advance` enforces one entry at a time:
 4. Nothing is trained on data that did not pass, and nothing is packaged whose gates did not pass: such a release can
    only halt.
 5. People answer only after they were asked and before the promotion begins; one person, and one key, counts once per
-   role. Only a role that may click agrees without a signature.
-6. A promotion starts only when every role has its quorum, one at a time per model, from the alias as it stands, which
-   is the version that the gates compared with.
+   role and question. Only a role that may click agrees without a signature.
+6. A promotion starts only when every role has its quorum, one at a time per model, from the alias as it stands, while
+   the last stage's is the version that the gates compared with.
 7. A promotion ends in `promoted`, which moves the alias, or in `promotion_undone`, which does not.
 8. A waiver belongs to no release. It is recorded once, before its last day has ended, by people and with keys that are
    all different. It is revoked at most once, and then it is never used again.
@@ -25,12 +25,16 @@ The rules of a release, which `advance` enforces one entry at a time:
 12. Only a release that waits reminds and escalates; a role is given one deputy, who may answer for it from then on.
 13. An approval is taken back once, by whoever gave it, before the promotion begins. They may then answer again.
 14. A notification is about an earlier entry, and decides nothing.
-15. A look is at a version behind its alias, and each version's looks are numbered from 1. Looks, alarms and what comes
+15. A release goes through the stages that people were told of, in their order, and through no two rollouts at a time.
+    The next stage begins, and people are asked about it if it needs a quorum for itself, only once the one before has
+    `soaked`: for as long, and with as many answers, as was said. All stages so far must still be at its version.
+16. A release halts only when no alias points to its version: a rollout goes back first.
+17. A look is at a version behind its alias, and each version's looks are numbered from 1. Looks, alarms and what comes
     of them belong to no release.
-16. An alarm is of the newest look at a version. A version has at most one open alarm for each check.
-17. A step of an open alarm is taken once, and nobody is reminded of one twice, nor before its time.
-18. An incident is closed by a person; a warning also by itself.
-19. A drill follows the plan of a release that was packaged, and takes no longer than has passed. It decides nothing.
+18. An alarm is of the newest look at a version. A version has at most one open alarm for each check.
+19. A step of an open alarm is taken once, and nobody is reminded of one twice, nor before its time.
+20. An incident is closed by a person; a warning also by itself.
+21. A drill follows the plan of a release that was packaged, and takes no longer than has passed. It decides nothing.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """
@@ -40,7 +44,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headgate import lookout, sideline
+from headgate import lookout, sideline, stages
 from headgate.ledger import Entry
 from headgate.record import Record
 from headgate.records import (
@@ -54,9 +58,10 @@ from headgate.records import (
     PromotionUndone,
     Registered,
     Requested,
+    Soaked,
     record_of,
 )
-from headgate.release import STEPS, Answer, Release, Waiver
+from headgate.release import STEPS, Answer, Reached, Release, Request, Waiver
 from headgate.standing import Intention, State, demand, with_release
 from headgate.verdict import Verdict
 from headgate.waived import Waived, WaiverRevoked
@@ -100,7 +105,7 @@ def advance(state: State, entry: Entry) -> State:
     if isinstance(record, Registered):
         demand(state.maker(record.version) is None, entry, "a version that no other release registered")
     if isinstance(record, STEPS):
-        taken = _take(release, entry, record)
+        taken = _take(state, release, entry, record)
         used = _used(state, release, entry, record) if isinstance(record, Evaluated) else release.waivers
         return with_release(state, replace(taken, waivers=used))
     return _decide(state, release, entry, record)
@@ -115,8 +120,11 @@ def _decide(state: State, release: Release, entry: Entry, record: Record) -> Sta
         return _finish(state, release, entry, record)
     if isinstance(record, PromotionUndone):
         return _undo(state, release, entry, record)
+    if isinstance(record, Soaked):
+        return with_release(state, stages.soak(state, release, entry, record))
     assert isinstance(record, Halted)  # noqa: S101 - the last kind
     demand(release.started is None, entry, "no open promotion when a release halts")
+    demand(not state.reaches(release), entry, "a rollout that has gone back before it halts")
     return with_release(state, replace(release, halted=record))
 
 
@@ -125,34 +133,39 @@ def _open(state: State, entry: Entry, record: Requested) -> State:
     return with_release(state, Release(id=str(entry.release), opened=entry.time, taken=(record,)))
 
 
-def _take(release: Release, entry: Entry, record: Record) -> Release:
+def _take(state: State, release: Release, entry: Entry, record: Record) -> Release:
+    if isinstance(record, ApprovalRequested) and record.stage is not None:
+        return stages.ask(state, release, entry, record)
     demand(not release.is_refused, entry, "nothing but a halt after data or gates that did not pass")
     demand(release.due(type(record)), entry, f"the step after '{type(release.taken[-1]).__name__}'")
     judged = entry.time if isinstance(record, Evaluated) else release.judged
-    asked = entry.time if isinstance(record, ApprovalRequested) else release.asked
-    return replace(release, taken=(*release.taken, record), judged=judged, asked=asked)
+    asked = (Request(entry.seq, entry.time, record),) if isinstance(record, ApprovalRequested) else ()
+    return replace(release, taken=(*release.taken, record), judged=judged, requests=asked)
 
 
 def _answer(release: Release, entry: Entry, record: Approved) -> Release:
-    asked = release.find(ApprovalRequested)
-    demand(asked is not None and release.started is None, entry, "an answer between request and promotion")
+    asked = release.asked
+    open_one = asked is not None and release.started is None and not release.used(asked.stage)
+    demand(open_one, entry, "an answer between request and promotion")
     assert asked is not None  # noqa: S101 - demanded above
     demand(record.role in release.speaking, entry, f"a role among {sorted(release.speaking)}")
-    before = [a.record for a in release.answers if a.record.role == record.role and a.withdrawn is None]
+    here = [a for a in release.answers if a.stage == asked.stage and a.withdrawn is None]
+    before = [a.record for a in here if a.record.role == record.role]
     demand(record.person.casefold() not in {a.person.casefold() for a in before}, entry, "one answer per person")
     demand(record.key is None or record.key not in {a.key for a in before}, entry, "one answer per key")
     demand(record.key is not None or record.role in asked.clicks, entry, "a signature, or a role that may click")
-    return replace(release, answers=(*release.answers, Answer(entry.seq, entry.time, record)))
+    return replace(release, answers=(*release.answers, Answer(entry.seq, entry.time, record, stage=asked.stage)))
 
 
 def _begin(state: State, release: Release, entry: Entry, record: PromotionStarted) -> State:
     demand(state.intention is None, entry, "no other open intention")
     demand(not state.incidents, entry, "no open incident")
-    demand(release.stage == "approved", entry, "a complete quorum and no rejection")
+    stages.begin(state, release, entry, record)
     still = all(state.waivers[waiver.seq].stands(entry.time) for waiver in release.waivers)
     demand(still, entry, "waivers that still stand")
     demand(record.old == state.aliases.get(record.alias), entry, "the alias as the ledger has it")
-    demand(record.old == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
+    champion = state.aliases.get(release.last_alias(record.alias))
+    demand(champion == release.step(Evaluated).champion, entry, "the champion that the gates compared with")
     demand(record.new == release.step(Registered).version, entry, "the version that the release registered")
     demand(record.package == release.step(Packaged).package, entry, "the package that was approved")
     demand(record.policy == release.step(Requested).policy, entry, "the policy that the release was opened under")
@@ -174,7 +187,10 @@ def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> S
         aliases={**state.aliases, record.alias: record.new},
         behind={**state.behind, record.alias: behind},
     )
-    return with_release(moved, replace(release, promoted=record))
+    reached = (*release.reached, Reached(entry.seq, entry.time, record))
+    if len(reached) < len(release.rollout):
+        return with_release(moved, replace(release, reached=reached, started=None))
+    return with_release(moved, replace(release, reached=reached, promoted=record))
 
 
 def _undo(state: State, release: Release, entry: Entry, record: PromotionUndone) -> State:

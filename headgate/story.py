@@ -36,11 +36,14 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Registered: lambda x: f"version {x.version} in MLflow, {len(x.files)} files digested",
     r.Evaluated: lambda x: f"gates {x.verdict.name}{_waivers(x)}; compared with {_version(x.champion)}",
     r.Packaged: lambda x: f"package {short(x.package)}",
-    r.ApprovalRequested: lambda x: f"needs {_quorum(x.roles)} until {x.expires}",
+    r.ApprovalRequested: lambda x: (
+        f"{'' if x.stage is None else f'the stage {x.stage} '}needs {_quorum(x.roles)} until {x.expires}"
+    ),
     r.Approved: lambda x: f"{x.person} agreed as {x.role}, {f'key {x.key[:19]}…' if x.key else 'by a click, unsigned'}",
     r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
     r.PromotionStarted: lambda x: f"'{x.alias}' is to move from {_version(x.old)} to {_version(x.new)}",
     r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
+    r.Soaked: lambda x: f"the stage {x.stage} has lasted {x.minutes:,.0f} minutes and answered {x.requests:,} requests",
     r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
     r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
     Waived: lambda x: (
@@ -48,8 +51,8 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
         f"{' and '.join(f'{p.person} as {p.role}' for p in x.people)}: {x.reason}"
     ),
     WaiverRevoked: lambda x: f"{x.person} as {x.role} revoked the waiver of slot {x.waiver}: {x.reason}",
-    w.RollbackStarted: lambda x: f"'{x.alias}' is to go back from version {x.old} to version {x.new}: {x.reason}",
-    w.RolledBack: lambda x: f"'{x.alias}' is version {x.new} again, instead of version {x.old}",
+    w.RollbackStarted: lambda x: f"'{x.alias}' is to go back from version {x.old} to {_version(x.new)}: {x.reason}",
+    w.RolledBack: lambda x: f"'{x.alias}' is {_version(x.new)} again, instead of version {x.old}",
     w.Incident: lambda x: (
         f"'{x.alias}' was found at {_version(x.shown)} instead of {_version(x.recorded)}: {x.response}, {x.why}"
     ),

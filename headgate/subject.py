@@ -21,6 +21,7 @@ from headgate.policy import Policy
 from headgate.policy_file import parse
 from headgate.records import Evaluated, Packaged, Registered, Requested, Validated
 from headgate.release import Release, Stage
+from headgate.rollout import terms
 from headgate.slices import ALL
 from headgate.subgroups import by_group
 from headgate.tally import Tally
@@ -131,7 +132,7 @@ def subject(model: str, release: Release, live_as: tuple[str, ...], read: Read) 
         small=told.get("small", ()),
         lost=tuple(reader.lost),
         picture=forest(judged, title=f"{release.id}: {judged.verdict.name}") if judged else "",
-        lineage=pedigree(model, release, judged),
+        lineage=pedigree(model, release, judged, terms(policy) if policy else ()),
     )
 
 

@@ -13,20 +13,25 @@ Response = Literal["restore", "freeze"]
 
 
 class RollbackStarted(Record):
-    """The intention to move an alias back to a version that it went live with before. It belongs to no release."""
+    """The intention to move an alias back to a version that it had before. It belongs to no release.
+
+    Attributes:
+        new: None to take the alias away: who was served by a stage that had no version before is served the last
+            stage's.
+    """
 
     alias: str
     old: int
-    new: int
+    new: int | None
     reason: str
 
 
 class RolledBack(Record):
-    """The alias was moved back and read back. `started` is the slot of the intention."""
+    """The alias was moved back, or taken away, and read back. `started` is the slot of the intention."""
 
     alias: str
     old: int
-    new: int
+    new: int | None
     started: int
 
 

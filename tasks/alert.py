@@ -16,15 +16,17 @@ from headgate.mandate import Mandate, mandate
 from headgate.markdown import plain
 from headgate.record import Record
 from headgate.records import KINDS
+from headgate.release import version_of
 from headgate.standing import Alarm
 from headgate.state import State
 from headgate.verdict import Verdict
 from headgate.vigil import FIRST_AID, PLAN, Vigil
+from tasks.connect import client
 from tasks.record import Desk, now
-from tasks.rollback import roll_back
+from tasks.retreat import call_off, take_back
 
 WHO = "monitor"
-"""Who asks for a rollback that a plan demands."""
+"""Who takes back what a plan demands to be taken back."""
 
 _MOST = 1000
 """Signs of a reason that a rollback repeats; the alarm has all of them."""
@@ -41,17 +43,25 @@ def follow(desk: Desk) -> list[str]:
 
 
 def retreat(home: Path, model: str, version: int, reason: str) -> str | None:
-    """Bring back the version before, if `version` is behind the policy's last alias. What was done, in a sentence."""
+    """Take every alias from a version, if any points to it. What was done, in a sentence; None if there was nothing.
+
+    A rollout of it ends; else its aliases get the versions that they had before. No evaluation and no approval.
+    """
     desk = Desk(home, model)
-    state = desk.state()
-    maker = state.maker(version)
-    if maker is None or state.aliases.get(desk.policy(maker).alias) != version:
+    maker = desk.state().maker(version)
+    if maker is None or not (held := desk.state().reaches(maker)):
         return None
+    why = plain(reason)[:_MOST]
     try:
-        old, new = roll_back(home, model, reason=plain(reason)[:_MOST], who=WHO)
+        if maker.is_rolling:
+            call_off(desk, maker, why=why, who=WHO)
+        else:
+            take_back(desk, client(desk.home), maker, why=why, who=WHO)
     except HeadgateError as error:
         return f"version {version} is still in use: {error}"
-    return f"version {new} was brought back instead of version {old}"
+    now_ = desk.state().aliases
+    told = ", ".join(f"'{alias}' is {version_of(now_.get(alias))}" for alias in held)
+    return f"version {version} was taken back: {told}"
 
 
 def _raise_alarms(desk: Desk) -> list[str]:

@@ -19,6 +19,7 @@ from headgate.errors import BadInput
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
 from headgate.release import Release
+from headgate.rollout import quorum, terms
 from headgate.watch import Withdrawn
 from tasks.brief import page
 from tasks.pack import pack
@@ -38,12 +39,22 @@ def approve(case: Case) -> None:
         create_markdown_artifact(key=case.artifact("approve"), markdown=page(case, form=False))
 
 
-def _request(policy: Policy) -> ApprovalRequested:
+def ask_about(case: Case, stage: str) -> None:
+    """Ask for the quorum that the next stage of the rollout needs for itself."""
+    desk = Desk(case.home, case.model)
+    desk.write(case.release, _request(desk.policy(desk.release(case.release)), stage))
+    create_markdown_artifact(key=case.artifact("approve"), markdown=page(case, form=False))
+
+
+def _request(policy: Policy, stage: str | None = None) -> ApprovalRequested:
     expires = moment(now()) + timedelta(hours=policy.approval.expires_hours)
-    last = policy.rollout.stage[-1]
-    roles = {**dict(policy.approval.roles), **{role: policy.approval.roles[role] for role in last.needs}}
-    until = expires.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return ApprovalRequested(roles=roles, expires=until, clicks=policy.approval.ui_click)
+    return ApprovalRequested(
+        roles=quorum(policy, stage),
+        expires=expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        clicks=policy.approval.ui_click,
+        rollout=terms(policy) if stage is None else (),
+        stage=stage,
+    )
 
 
 def answer(case: Case, *, role: str, key: Path | None, decision: Decision = "approve", reason: str = "") -> str:
@@ -117,14 +128,15 @@ def _record(
 def _given(release: Release, spoken: Statement) -> int:
     """The slot of the approval that is taken back."""
     who = (spoken.person, spoken.role)
-    given = [answer.seq for answer in release.approvals if (answer.record.person, answer.record.role) == who]
+    given = [answer.seq for answer in release.agreed if (answer.record.person, answer.record.role) == who]
     if not given:
         raise _refused(release, "a withdrawal", [f"{spoken.person} did not approve as {spoken.role}"])
     return given[0]
 
 
 def _answer_files(spoken: Statement, signature: bytes | None) -> dict[str, bytes]:
-    kind = "-withdrawn" if spoken.decision == "withdraw" else ""
+    about = f"-{spoken.stage}" if spoken.stage else ""
+    kind = f"{about}-withdrawn" if spoken.decision == "withdraw" else about
     name = re.sub(r"[^A-Za-z0-9._@-]", "_", f"{spoken.role}-{spoken.person}") + kind
     signed = {} if signature is None else {f"approvals/{name}.sig": signature}
     return {f"approvals/{name}.txt": spoken.text(), **signed}

@@ -61,14 +61,22 @@ def asked(case: Case) -> bool:
     answered = _answered()
     given: Answer | None = None
     problems: tuple[str, ...] = ()
+    # An answer is about one question: a click on an earlier one is no answer to this one.
+    question = standing(case).question
     for number in count():
-        key = f"answer-{number}"
+        key = f"answer-{number}" if question.stage is None else f"answer-{question.stage}-{number}"
         form = Answer if key in answered else _form(case, given, problems)
         given = _suspended(case, form, key)
         problems = take(case, given)
-        if standing(case).stage != "waiting":
+        if not _still(case, question):
             return True
     raise AssertionError  # pragma: no cover - it counts for ever
+
+
+def _still(case: Case, question: ApprovalRequested) -> bool:
+    """Whether the release still waits for an answer to this question."""
+    release = standing(case)
+    return release.stage == "waiting" and release.question == question
 
 
 def agreed(case: Case, *, who: str, role: str, reason: str, signature: str) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ def _shaped(release: Release, given: Answer | None) -> type[Answer]:
 
 def _suspended(case: Case, form: type[Answer], key: str) -> Answer | None:
     """The answer to a form; None if there is none that can be read. Until there is one, this process ends here."""
-    until = moment(standing(case).step(ApprovalRequested).expires) + LONGER
+    until = moment(standing(case).question.expires) + LONGER
     patience = max(until - moment(now()), _SHORTEST)
     try:
         return suspend_flow_run(wait_for_input=form, key=key, timeout=int(patience.total_seconds()))

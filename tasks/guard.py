@@ -19,8 +19,9 @@ from headgate.records import KINDS, Halted, Promoted, PromotionUndone, record_of
 from headgate.story import sentence
 from headgate.watch import Escalated, Incident, IncidentClosed, Reminded, RolledBack
 from tasks.connect import client
-from tasks.move import finish, guarding, hold, look, restore
+from tasks.move import finish, guarded, hold, look, restore
 from tasks.record import Desk, now, slug
+from tasks.retreat import back_out
 
 ABANDONED = timedelta(minutes=1)
 """An intention that is older than this was left by a process that died, or that sleeps."""
@@ -95,7 +96,7 @@ def _hold(desk: Desk) -> list[str]:
     if not state.releases:
         return []
     try:
-        hold(desk, client(desk.home), {*state.aliases, guarding(desk, state).alias})
+        hold(desk, client(desk.home), guarded(desk, state))
     except HeadgateError as error:
         return [str(error)]
     return []
@@ -114,6 +115,9 @@ def _be_patient(desk: Desk, name: str, policy: Policy) -> None:
         record = overdue(desk.state(ledger).release(name), policy, now())
         if record is None:
             return
+        if isinstance(record, Halted):
+            back_out(desk, desk.release(name), why=record.failures[0].reason, who="pipeline")
+            ledger = desk.ledger()
         with suppress(SlotTaken):  # somebody answered, or another guard was first: look again
             desk.append(ledger, name, record)
 

@@ -17,14 +17,16 @@ from headgate.records import Evaluated, Failure, Halted, Rejected, Validated
 from headgate.release import Release, Waiver
 from headgate.verdict import Verdict
 from tasks.record import Case, Desk
+from tasks.retreat import back_out
 
 
 @task(name="halt", cache_policy=NO_CACHE)
 def halt(case: Case) -> None:
-    """End the release with its reasons. The alias stays where it is."""
+    """End the release with its reasons. An alias that had reached its version goes back first; the others stay."""
     desk = Desk(case.home, case.model)
     release = desk.release(case.release)
     record = _plan(desk, release)
+    back_out(desk, release, why=record.failures[0].reason, who="pipeline")
     desk.write(case.release, record)
     create_markdown_artifact(key=case.artifact("halt"), markdown=shown(case.release, record))
 
@@ -74,6 +76,6 @@ def shown(release: str, record: Halted) -> str:
     then = "".join(f"\n{n}. {escaped(step)}" for n, step in enumerate((record.next_step, *record.then), 1))
     return (
         f"# {escaped(release)} is halted: {record.verdict.name}\n\n"
-        f"At the step *{record.step}*. The alias did not move.\n\n"
+        f"At the step *{record.step}*. No alias points to its version.\n\n"
         f"{failures}\n\n## Corrective plan\n\nOwner: {escaped(record.owner)}. Playbook `{record.playbook}`:\n{then}\n"
     )

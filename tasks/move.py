@@ -112,6 +112,11 @@ def guarding(desk: Desk, state: State) -> Policy:
     return desk.policy(list(state.releases.values())[-1])
 
 
+def guarded(desk: Desk, state: State) -> set[str]:
+    """The aliases of a model that nobody else may make or move: those that are set, and those of all stages."""
+    return {*state.aliases, *(stage.alias for stage in guarding(desk, state).rollout.stage)}
+
+
 def close(desk: Desk, intention: Intention, record: Record) -> None:
     """Record how an intention ended, unless another run has done that."""
     _once(desk, record, lambda s: s.intention is None or s.intention.seq != intention.seq, release=intention.release)
@@ -196,7 +201,7 @@ def _moved_by_others(desk: Desk, intention: Intention, *, undone: bool) -> Tampe
     )
 
 
-def _unfit(desk: Desk, version: int, fault: str) -> Tampered:
+def _unfit(desk: Desk, version: int | None, fault: str) -> Tampered:
     return Tampered(
         f"version {version} of {desk.model}",
         got=f"in the middle of its promotion, {fault}",

@@ -16,7 +16,7 @@ from headgate.markdown import bullets, escaped
 from headgate.policy import Policy
 from headgate.promotion import Seen, refusals
 from headgate.records import Packaged, PromotionStarted, Registered, Requested
-from headgate.release import Release
+from headgate.release import Answer, Release
 from headgate.state import State
 from headgate.waiver import still
 from tasks.connect import alias_version, client
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @task(name="promote", cache_policy=NO_CACHE)
 def promote(case: Case) -> tuple[str, ...]:
-    """Move the alias of the policy's last stage to the release's version.
+    """Move the alias of the release's next stage to its version.
 
     Returns:
         Everything that forbids it, and then nothing was moved; empty if the alias is there.
@@ -47,7 +47,7 @@ def promote(case: Case) -> tuple[str, ...]:
     refused = _begin(desk, registry, case)
     if not refused:
         _finish(desk, registry, case)
-    create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(case, refused))
+    create_markdown_artifact(key=case.artifact("promote"), markdown=_shown(desk.release(case.release), refused))
     return refused
 
 
@@ -72,14 +72,18 @@ def case_of(home: str, folder: str, version: int) -> Case:
 
 
 def refuse(case: Case, stage: str) -> tuple[str, ...]:
-    """Why a stage of the rollout cannot be promoted to; empty if it can. An empty name means the last stage."""
+    """Why a stage of the rollout cannot be promoted to now; empty if it can. An empty name means the next one."""
     desk = Desk(case.home, case.model)
-    stages = [one.name for one in desk.policy(desk.release(case.release)).rollout.stage]
-    if stage in ("", stages[-1]):
+    release = desk.release(case.release)
+    stages = [one.name for one in desk.policy(release).rollout.stage]
+    if stage and stage not in stages:
+        return (f"there is no stage '{stage}'; the policy has {', '.join(stages)}",)
+    reached, due = stages[: len(release.reached)], stages[len(release.reached) :]
+    if not stage or not release.is_open or stage in due[:1]:
         return ()
-    if stage in stages:
-        return (f"the stage '{stage}' has no alias of its own yet: only '{stages[-1]}' is promoted to",)
-    return (f"there is no stage '{stage}'; the policy has {', '.join(stages)}",)
+    if stage in reached:
+        return (f"the stage '{stage}' is reached already; the next one is '{due[0]}'",)
+    return (f"the stage '{stage}' comes after '{due[0]}', which is the next one",)
 
 
 def why_not(case: Case) -> tuple[str, ...]:
@@ -116,34 +120,45 @@ def _is_live(registry: MlflowClient, state: State, release: Release) -> bool:
     return alias_version(registry, state.model, done.alias) == done.new
 
 
+def _alias(release: Release, policy: Policy) -> str:
+    """The alias that a promotion moves now."""
+    return release.next_stage.alias if release.next_stage else policy.alias
+
+
 def _refusals(
     desk: Desk, registry: MlflowClient, case: Case, policy: Policy, ledger: Ledger, state: State
 ) -> tuple[str, ...]:
     release = state.release(case.release)
-    registered = release.step(Registered)
+    registered, alias = release.step(Registered), _alias(release, policy)
     seen = Seen(
-        live=alias_version(registry, case.model, policy.alias),
+        live=alias_version(registry, case.model, alias),
         changed=changed_files(fetch(desk.home, registered.source), proof_of(desk, registered)),
     )
     waivers = _waivers(desk, case, policy, ledger, release)
-    return refusals(state, release, policy.alias, seen, _objections(desk, case, ledger, release), waivers)
+    return refusals(state, release, alias, seen, _objections(desk, case, ledger, release), waivers)
 
 
 def _objections(desk: Desk, case: Case, ledger: Ledger, release: Release) -> dict[str, tuple[str, ...]]:
     # Against today's signers, so that a key that was revoked since does not count.
     signers = read_signers(case.folder)
     return {
-        f"{answer.record.person} as {answer.record.role}": objections(
+        _answer(answer): objections(
             desk.evidence.get(answer.record.statement),
             None if answer.record.signature is None else desk.evidence.get(answer.record.signature),
             signers=signers,
             ledger=ledger,
             release=release,
-            at=now(),
+            at=release.judged_at(answer, now()),
             record=answer.record,
+            request=release.answered(answer),
         )
         for answer in release.approvals
     }
+
+
+def _answer(answer: Answer) -> str:
+    about = "" if answer.stage is None else f" of '{answer.stage}'"
+    return f"{answer.record.person} as {answer.record.role}{about}"
 
 
 def _waivers(desk: Desk, case: Case, policy: Policy, ledger: Ledger, release: Release) -> dict[int, tuple[str, ...]]:
@@ -163,9 +178,10 @@ def _waivers(desk: Desk, case: Case, policy: Policy, ledger: Ledger, release: Re
 
 
 def _intention(state: State, release: Release, policy: Policy) -> PromotionStarted:
+    alias = _alias(release, policy)
     return PromotionStarted(
-        alias=policy.alias,
-        old=state.aliases.get(policy.alias),
+        alias=alias,
+        old=state.aliases.get(alias),
         new=release.step(Registered).version,
         package=release.step(Packaged).package,
         policy=release.step(Requested).policy,
@@ -179,7 +195,9 @@ def _finish(desk: Desk, registry: MlflowClient, case: Case) -> None:
         finish(desk, registry)
 
 
-def _shown(case: Case, refused: tuple[str, ...]) -> str:
-    if not refused:
-        return f"# {escaped(case.release)} is live\n\nThe alias moved, and was read back."
-    return f"# {escaped(case.release)} was not promoted\n{bullets(refused)}\n"
+def _shown(release: Release, refused: tuple[str, ...]) -> str:
+    name = escaped(release.id)
+    if refused:
+        return f"# {name} was not promoted\n{bullets(refused)}\n"
+    where = f"has reached '{escaped(release.reached[-1].record.alias)}'" if release.is_rolling else "is live"
+    return f"# {name} {where}\n\nThe alias moved, and was read back."

@@ -25,6 +25,7 @@ from headgate.policy import Policy
 from headgate.quality import metrics_of
 from headgate.records import Evaluated, Registered
 from headgate.release import Release
+from headgate.rollout import terms
 from headgate.serving import ServingProfile
 from headgate.slices import ALL
 from headgate.tally import Tally
@@ -51,10 +52,12 @@ def publish(case: Case) -> None:
     release = desk.state(ledger).release(case.release)
     registered, evaluated = release.find(Registered), release.find(Evaluated)
     judged = None if evaluated is None else Judged.model_validate_json(desk.evidence.get(evaluated.judged))
-    create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{image(pedigree(case.model, release, judged))}\n")
+    policy = desk.policy(release)
+    drawn = image(pedigree(case.model, release, judged, terms(policy)))
+    create_markdown_artifact(key=case.artifact("lineage"), markdown=f"{drawn}\n")
     if registered is None:
         return
-    registry, policy = client(desk.home), desk.policy(release)
+    registry = client(desk.home)
     due = display(policy, release, judged, ledger.size, ledger.head)
     form = _form(registry, case.model, registered.version)
     shown = {**due.tags, CHECKPOINT: sign(ledger, desk.signer).note.decode(), **({FORM: form} if form else {})}

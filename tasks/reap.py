@@ -55,7 +55,7 @@ def ending(stage: Stage, release: str) -> State[None]:
     The message is the release's name, for whoever started the run. Red is for what needs a person: the run did its
     work, but a release that was stopped must not look like one that went through.
     """
-    ended = Completed if stage in ("waiting", "promoted") else Failed
+    ended = Completed if stage in ("waiting", "rolling", "promoted") else Failed
     return ended(name="Refused" if stage == "approved" else stage.capitalize(), message=release)
 
 

@@ -9,16 +9,14 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from headgate.custody import retreat
 from headgate.errors import BadInput
-from headgate.ledger import Ledger
 from headgate.markdown import escaped
 from headgate.records import PromotionStarted, PromotionUndone
-from headgate.state import State
-from headgate.watch import RollbackStarted
+from headgate.release import Release, version_of
 from tasks.connect import alias_version, client
-from tasks.move import close, finish, guarding, look, put
+from tasks.move import close, finish, guarding, put
 from tasks.record import Desk, slug
+from tasks.retreat import call_off, take_back
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,26 +26,28 @@ LONGEST = 2000
 
 
 @task(name="rollback", cache_policy=NO_CACHE)
-def rollback(home: str, model: str, reason: str, who: str, to: int | None = None) -> tuple[int, int]:
+def rollback(home: str, model: str, reason: str, who: str, to: int | None = None) -> tuple[int, int | None]:
     """Roll back, and show it on the run's page. See `roll_back`."""
     old, new = roll_back(Path(home), model, reason=reason, who=who, to=to)
     said = f"Instead of version {old}, by {escaped(who)}: {escaped(reason)}"
-    text = f"# {escaped(model)} is version {new} again\n\n{said}\n"
+    text = f"# {escaped(model)} is {version_of(new)} again\n\n{said}\n"
     create_markdown_artifact(key=slug(f"{model}-rollback"), markdown=text)
     return old, new
 
 
-def roll_back(home: Path, model: str, *, reason: str, who: str, to: int | None = None) -> tuple[int, int]:
-    """Move the alias of the policy's last stage back, with no evaluation and no approval.
+def roll_back(home: Path, model: str, *, reason: str, who: str, to: int | None = None) -> tuple[int, int | None]:
+    """Take the model's aliases back from the version that went live last, with no evaluation and no approval.
 
-    A promotion that is open is given up first, or recorded if it has happened already.
+    A promotion that is open is given up first, or recorded if it has happened already. A rollout that has not reached
+    its last stage is ended: that is then what went live last, and the last stage stays as it is.
 
     Args:
         reason: why; it is recorded. who: who asks; the name is believed.
-        to: the version; by default the newest earlier one whose registered bytes are intact.
+        to: the version for the last stage, after a rollout was ended; by default the newest earlier one whose
+            registered bytes are intact.
 
     Returns:
-        The version that was live, and the one that is.
+        The version that was live in the widest of the stages, and the one that is; None if none is there any more.
 
     Raises:
         BadInput: no reason is given, or there is no version to go back to.
@@ -58,23 +58,29 @@ def roll_back(home: Path, model: str, *, reason: str, who: str, to: int | None =
     desk = Desk(home, model)
     registry = client(desk.home)
     _give_up(desk, registry, who)
-    ledger = desk.decide(lambda _, state: (None, _intention(desk, registry, state, reason, to)), actor=who)
-    begun = _last(ledger)
-    finish(desk, registry)
+    rolling = desk.state().rolling
+    if rolling is not None:
+        ended = rolling.reached[-1].record
+        call_off(desk, rolling, why=reason, who=who)
+        if to is None:
+            return ended.new, desk.state().aliases.get(ended.alias)
+    begun = take_back(desk, registry, _live(desk), why=reason, who=who, to=to)[0]
     return begun.old, begun.new
 
 
-def _intention(desk: Desk, registry: MlflowClient, state: State, reason: str, to: int | None) -> RollbackStarted:
-    if not state.aliases:
+def _live(desk: Desk) -> Release:
+    """The release whose version the last stage is served."""
+    state = desk.state()
+    version = state.aliases.get(guarding(desk, state).alias) if state.releases else None
+    release = None if version is None else state.maker(version)
+    if release is None:
         raise BadInput(
             f"rollback of {desk.model}",
             got="nothing that was ever live",
             expected="a version that is live, and one before it",
             next_step=f"see `headgate history {desk.model}`",
         )
-    alias = guarding(desk, state).alias
-    targets = {version: look(desk, registry, state, version) for version in state.behind.get(alias, ())}
-    return RollbackStarted(alias=alias, old=state.aliases[alias], new=retreat(state, alias, to, targets), reason=reason)
+    return release
 
 
 def _give_up(desk: Desk, registry: MlflowClient, who: str) -> None:
@@ -89,10 +95,6 @@ def _give_up(desk: Desk, registry: MlflowClient, who: str) -> None:
         put(registry, desk.model, record.alias, record.old)
     why = f"{who} asked for a rollback"
     close(desk, intention, PromotionUndone(alias=record.alias, now=record.old, started=intention.seq, why=why))
-
-
-def _last(ledger: Ledger) -> RollbackStarted:
-    return RollbackStarted.model_validate(dict(ledger.entries[-1].body))
 
 
 def _demand_line(model: str, what: str, text: str) -> None:

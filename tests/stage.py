@@ -26,7 +26,7 @@ from tasks.record import Case, Desk
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TASKS = ("snapshot", "train", "register", "evaluate", "package", "approve", "ask", "promote", "publish", "halt")
+TASKS = ("snapshot", "train", "register", "evaluate", "package", "approve", "ask", "promote", "publish", "halt", "roll")
 SERVED = ServingProfile(latencies_us=(1000,) * 300, loads_ms=(1.0,), peak_memory_mib=200.0)
 
 

@@ -22,6 +22,7 @@ from headgate.canonical import canonical, digest_of
 from headgate.checkpoint import sign
 from headgate.dossier import calibrated, crosswalks, documents
 from headgate.endorsement import VERDICTS, endorsements, judged_so
+from headgate.entry import moment
 from headgate.finding import DataReport, Finding
 from headgate.judge import judge
 from headgate.judgement import Judged
@@ -51,6 +52,7 @@ from headgate.records import (
     Validated,
 )
 from headgate.release import Release
+from headgate.rollout import quorum, terms
 from headgate.serving import ServingProfile
 from headgate.signers import AllowedSigners
 from headgate.signing import Signer, Verifier
@@ -117,6 +119,31 @@ gate_error = ["repair the step"]
 rejected = ["talk to them"]
 slow = ["measure again"]
 """
+
+STAGED = POLICY.replace(
+    b"""name = "broad"
+alias = "champion"
+needs = ["risk"]
+""",
+    b"""name = "internal"
+alias = "internal"
+audience = { group = ["employee"] }
+soak_minutes = 2
+
+[[rollout.stage]]
+name = "pilot"
+alias = "pilot"
+share = 0.05
+soak_minutes = 3
+min_requests = 20
+
+[[rollout.stage]]
+name = "broad"
+alias = "champion"
+needs = { risk = 1, product = 1 }
+""",
+)
+"""The same through three stages, of which the last one needs a quorum for itself."""
 
 SCHEMAS = Path(__file__).parents[2] / "headgate" / "schemas" / FACETS
 MODEL, REQUESTER = "tiny", "dora@example.org"
@@ -335,8 +362,19 @@ def packaged(book: Book, release: str) -> Packaged:
     return Packaged(package=book.put(manifest(files)))
 
 
-def asked(book: Book) -> ApprovalRequested:
-    return ApprovalRequested(roles={"risk": 1, "product": 2}, expires=time_at(book.ledger.size + 48 * 60))
+def minutes(book: Book) -> int:
+    """When the newest entry was written, in minutes since the stories begin."""
+    return int((moment(book.ledger.entries[-1].time) - START).total_seconds()) // 60
+
+
+def asked(book: Book, stage: str | None = None) -> ApprovalRequested:
+    policy = parse(book.policy_file, "of the story")
+    return ApprovalRequested(
+        roles=quorum(policy, stage),
+        expires=time_at((book.ledger.size if stage is None else minutes(book)) + 48 * 60),
+        rollout=terms(policy) if stage is None else (),
+        stage=stage,
+    )
 
 
 def signed(spoken: Statement, key: str | None = None, role: str | None = None) -> tuple[bytes, bytes]:
@@ -371,9 +409,10 @@ def answered(
 
 def intention(book: Book, release: str) -> PromotionStarted:
     stands = book.release(release)
+    alias = stands.next_stage.alias if stands.next_stage else "champion"
     return PromotionStarted(
-        alias="champion",
-        old=book.state.aliases.get("champion"),
+        alias=alias,
+        old=book.state.aliases.get(alias),
         new=stands.step(Registered).version,
         package=stands.step(Packaged).package,
         policy=stands.step(Requested).policy,

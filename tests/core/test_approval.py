@@ -107,9 +107,11 @@ def test_the_answer_itself_is_signed(field, value):
 
 
 def with_step(old: Any, **changes: Any) -> Release:
-    return replace(
-        RELEASE, taken=tuple(r.model_copy(update=changes) if isinstance(r, old) else r for r in RELEASE.taken)
-    )
+    def new(record: Any) -> Any:
+        return record.model_copy(update=changes) if isinstance(record, old) else record
+
+    requests = tuple(replace(request, record=new(request.record)) for request in RELEASE.requests)
+    return replace(RELEASE, taken=tuple(map(new, RELEASE.taken)), requests=requests)
 
 
 @pytest.mark.parametrize(

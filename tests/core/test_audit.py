@@ -18,6 +18,7 @@ from story_of import (
     POLICY,
     SIGNER,
     SIGNERS,
+    STAGED,
     VERIFIER,
     Book,
     answered,
@@ -706,11 +707,27 @@ def test_in_the_middle_of_a_promotion_the_alias_is_at_one_of_its_ends(live, soun
 
 
 def test_another_alias_than_the_policys_is_found():
-    book = approve(waiting(), "tiny-1")
-    made = intention(book, "tiny-1")
-    book.say("tiny-1", made.model_copy(update={"alias": "pilot"}))
-    assert names(found(book)) == [("other_alias", 11)]
-    assert isinstance(made, PromotionStarted)
+    for stages, anomaly in ((None, "broken_rule"), ((), "other_alias")):
+        book = take(Book(), "tiny-1", until="packaged")
+        terms = asked(book) if stages is None else asked(book).model_copy(update={"rollout": stages})
+        book.say("tiny-1", terms)
+        made = intention(approve(book, "tiny-1"), "tiny-1")
+        book.say("tiny-1", made.model_copy(update={"alias": "pilot"}))
+        assert names(found(book)) == [(anomaly, 11)]
+        assert isinstance(made, PromotionStarted)
+
+
+@pytest.mark.parametrize("stages", ["one too many", "none in a policy of two", "another share"])
+def test_another_rollout_than_the_policys_is_found(stages):
+    book = take(Book(STAGED), "tiny-1", until="packaged")
+    due = asked(book)
+    wrong = {
+        "one too many": (*due.rollout, due.rollout[-1]),
+        "none in a policy of two": (),
+        "another share": (due.rollout[0].model_copy(update={"share": 0.9}), *due.rollout[1:]),
+    }[stages]
+    book.say("tiny-1", due.model_copy(update={"rollout": wrong}))
+    assert names(found(book)) == [("other_rollout", 7)]
 
 
 # Whatever it is given, it answers.

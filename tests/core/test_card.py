@@ -330,6 +330,7 @@ BESIDE = {
     "rolled_back": {"alias": "champion", "old": 2, "new": 1, "started": 7},
     "incident": {"alias": "champion", "recorded": 2, "shown": None, "response": "freeze", "why": "deleted"},
     "incident_closed": {"incident": 9, "alias": "champion", "now": 2, "how": "put back"},
+    "soaked": {"stage": "pilot", "minutes": 61.5, "requests": 2048},
     "reminded": {"missing": {"risk": 1}},
     "escalated": {"role": "risk", "to": "board"},
     "approval_withdrawn": {

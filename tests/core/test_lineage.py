@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
+from stages_of import in_stage
 from story_of import (
     ANA,
     BOB,
@@ -56,7 +57,7 @@ def undone() -> Book:
     return book
 
 
-STORIES = {"whole": whole(), "waived": excused(), "undone": undone(), "waiting": waiting()}
+STORIES = {"whole": whole(), "waived": excused(), "undone": undone(), "waiting": waiting(), "staged": in_stage(3)}
 
 
 def told(book: Book, **given: object) -> list[dict]:
@@ -208,7 +209,7 @@ def versions(each: dict, side: str) -> dict[str, str]:
     return {d["name"]: d["facets"].get("version", {}).get("datasetVersion") for d in each[side]}
 
 
-def test_the_chain_from_rows_to_alias_is_connected_by_full_digests() -> None:
+def test_the_chain_from_rows_to_traffic_is_connected_by_full_digests() -> None:
     book = whole()
     files = digest_of(canonical(book.release("tiny-2").step(Registered).files))
     chain = [find(book, job, release=1) for job in ("snapshot", "train", "register", "evaluate", "package", "promote")]
@@ -218,10 +219,12 @@ def test_the_chain_from_rows_to_alias_is_connected_by_full_digests() -> None:
     assert versions(chain[0], "inputs") == {"x.csv": DIGEST}
     assert versions(chain[2], "outputs") == {"tiny/2": files}
     assert versions(chain[3], "inputs") == {"tiny.evaluation": DIGEST, "tiny/2": files, "tiny/1": files}
-    assert versions(chain[5], "outputs") == {"tiny@champion": files}
+    assert versions(chain[5], "outputs") == {"tiny@champion": files, "tiny.traffic.broad": None}
     (made,) = chain[2]["outputs"]
     assert (made["namespace"], made["facets"]["datasetType"]["datasetType"]) == ("mlflow", "MODEL")
-    (alias,) = chain[5]["outputs"]
+    alias, traffic = chain[5]["outputs"]
+    assert (traffic["namespace"], traffic["facets"]["datasetType"]["datasetType"]) == ("headgate", "TRAFFIC")
+    assert traffic["facets"]["documentation"]["description"] == "everybody"
     assert alias["facets"]["lifecycleStateChange"]["lifecycleStateChange"] == "OVERWRITE"
     promoted = chain[5]["run"]["facets"]["headgate_promotion"]
     assert (promoted["alias"], promoted["old"], promoted["new"], promoted["outcome"]) == ("champion", 1, 2, "promoted")
@@ -385,3 +388,28 @@ def test_who_is_waited_for_is_no_lineage_and_stops_none() -> None:
     book.say("tiny-1", Reminded(missing={"risk": 1, "product": 2}))
     book.say("tiny-1", Escalated(role="risk", to="product"))
     assert rendered(book) == before
+
+
+def test_a_rollout_is_told_stage_by_stage_and_ends_with_the_last() -> None:
+    book = in_stage(3)
+    told_of = [
+        (e["job"]["name"].removeprefix("tiny.release"), e["eventType"], [d["name"] for d in e["outputs"]])
+        for e in told(book)
+        if e["eventType"] == "COMPLETE" and (e["job"]["name"].endswith(("promote", "soak", "release")))
+    ]
+    moved = [(f"tiny@{alias}", f"tiny.traffic.{name}") for name, alias in
+             (("internal", "internal"), ("pilot", "pilot"), ("broad", "champion"))]  # fmt: skip
+    assert told_of == [
+        (".promote", "COMPLETE", list(moved[0])),
+        (".soak", "COMPLETE", []),
+        (".promote", "COMPLETE", list(moved[1])),
+        (".soak", "COMPLETE", []),
+        (".promote", "COMPLETE", list(moved[2])),
+        ("", "COMPLETE", []),
+    ]
+    soaked = [e for e in told(book) if e["job"]["name"].endswith("soak") and e["eventType"] == "COMPLETE"]
+    (served,) = [d for d in soaked[1]["inputs"] if d["name"] == "tiny.traffic.pilot"]
+    assert served["inputFacets"]["inputStatistics"]["rowCount"] == 20
+    assert served["facets"]["documentation"]["description"] == "5% of everybody"
+    runs = [e["run"]["runId"] for e in told(book) if e["eventType"] == "START"]
+    assert len(set(runs)) == len(runs), "two questions and two soaks are runs of their own"

@@ -105,7 +105,7 @@ def refused(
         assert book.state
 
 
-def test_rule_15_a_look_is_at_what_is_in_use_and_numbered() -> None:
+def test_rule_17_a_look_is_at_what_is_in_use_and_numbered() -> None:
     made = judged()
     for change, expected in (
         ({"version": 9}, "a version that a release registered"),
@@ -119,7 +119,7 @@ def test_rule_15_a_look_is_at_what_is_in_use_and_numbered() -> None:
     refused(book, monitored(book, known(book), made), "an entry of no release", release="tiny-1")
 
 
-def test_rule_16_one_open_alarm_per_check_and_of_the_newest_look() -> None:
+def test_rule_18_one_open_alarm_per_check_and_of_the_newest_look() -> None:
     book = harmed()
     again = Vigil.from_bytes(book.evidence[book.state.looks[1].findings])
     refused(book.copy(), alarmed(book, again, "ranks"), "one open alarm")
@@ -129,7 +129,7 @@ def test_rule_16_one_open_alarm_per_check_and_of_the_newest_look() -> None:
     refused(book, alarmed(book, judged(), "fails", release="tiny-7"), "by its release")
 
 
-def test_rule_17_steps_are_taken_once_and_people_are_reminded_once_and_in_time() -> None:
+def test_rule_19_steps_are_taken_once_and_people_are_reminded_once_and_in_time() -> None:
     book = harmed()
     ranks, slow = slot_of(book, "ranks"), slot_of(book, "slow")
     refused(book.copy(), overdue(book, ranks), "nobody answered in time")
@@ -146,7 +146,7 @@ def test_rule_17_steps_are_taken_once_and_people_are_reminded_once_and_in_time()
     refused(book, overdue(book, ranks), "nobody answered in time", minutes=DAY + 1)
 
 
-def test_rule_18_an_incident_is_closed_by_a_person() -> None:
+def test_rule_20_an_incident_is_closed_by_a_person() -> None:
     book = harmed()
     ranks = slot_of(book, "ranks")
     refused(book.copy(), closed(ranks, "ranks", who=None), "a person")
@@ -180,7 +180,7 @@ def gone_through(book: Book, **changes: Any) -> Drilled:
     return Drilled(**{**made, **changes})
 
 
-def test_rule_19_a_drill_follows_a_plan_and_takes_no_longer_than_has_passed() -> None:
+def test_rule_21_a_drill_follows_a_plan_and_takes_no_longer_than_has_passed() -> None:
     book = in_use()
     refused(book.copy(), gone_through(book, release="tiny-9"), "a release that was packaged")
     refused(book.copy(), gone_through(book, seconds=(1e6, 0.0)), "seconds that have passed")

@@ -25,7 +25,7 @@ FILES = files_of(BOOK, "tiny-1")
 def test_the_manifest_names_every_file_and_nothing_else():
     said = parse(manifest(FILES))
     assert said == {
-        "format": "headgate/package/v2",
+        "format": "headgate/package/v3",
         "files": {name: "sha256:" + sha256(data).hexdigest() for name, data in FILES.items()},
     }
     assert set(FILES) == {

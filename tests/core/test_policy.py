@@ -407,9 +407,8 @@ def full() -> dict[str, Any]:
     more["threshold"] = 0.5
     more["train"] |= {"trusted_types": ["a.B"], "unsafe_pickle": False}
     more["train"]["params"]["warm_start"] = False
-    more["rollout"]["stage"][0] |= {
-        "audience": {"group": ["staff"]}, "share": 0.5, "soak_minutes": 5.0, "min_requests": 3,
-    }  # fmt: skip
+    pilot = {"name": "pilot", "alias": "pilot", "audience": {"group": ["staff"]}, "share": 0.5, "needs": ["risk"]}
+    more["rollout"]["stage"].insert(0, pilot | {"soak_minutes": 5.0, "min_requests": 3})
     return more
 
 

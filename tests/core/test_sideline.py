@@ -243,7 +243,7 @@ def test_whoever_answers_for_the_training_cannot_approve_it() -> None:
     text, signature = signed(statement(book.ledger, release, person=ANA, role="risk", decision="approve"))
     for trainer, known in ((ANA.upper(), True), ("x@example.org", False)):
         asked = release.taken[0].model_copy(update={"trainer": trainer})
-        owned = type(release)(release.id, release.opened, (asked, *release.taken[1:]), asked=release.asked)
+        owned = type(release)(release.id, release.opened, (asked, *release.taken[1:]), requests=release.requests)
         now = time_at(book.ledger.size)
         against = objections(text, signature, signers=signers(), ledger=book.ledger, release=owned, at=now)
         assert any("answers for the training" in reason for reason in against) is known

@@ -69,7 +69,7 @@ from headgate.records import (
     Validated,
     record_of,
 )
-from headgate.release import STEPS
+from headgate.release import STEPS, Release
 from headgate.state import State, advance, fold
 from headgate.verdict import Verdict
 from headgate.waived import Waived
@@ -578,42 +578,42 @@ def the_law(entries: Sequence[Entry]) -> int:
     for at, entry in enumerate(entries):
         if entry.kind == "rolled_back":
             rollbacks_law(entries, at, live, back)
+        halts_law(entries[:at], entry, live)
         if entry.kind != "promoted":
             continue
         promotions += 1
         assert not open_incidents(entries[: entry.body["started"]]), "nothing is promoted while an incident is open"
         own = [e for e in entries[:at] if e.release == entry.release]
         kinds = [e.kind for e in own]
-        bodies = {e.kind: e.body for e in own}
+        bodies = {e.kind: e.body for e in reversed(own)}
         assert kinds.count("validated") == kinds.count("evaluated") == kinds.count("packaged") == 1
         assert bodies["validated"]["verdict"] == "PASS"
         promotions_law(entries, own, bodies["evaluated"], entries[entry.body["started"]])
         assert "halted" not in kinds
         assert "rejected" not in kinds
-        assert "promoted" not in kinds
         begun = entries[entry.body["started"]]
         assert (begun.kind, begun.release, begun.seq) == ("promotion_started", entry.release, entry.body["started"])
         assert all(e.kind not in ("promoted", "promotion_undone") for e in entries[begun.seq : at])
-        question = next(e for e in own if e.kind == "approval_requested")
+        questions = [e for e in own if e.kind == "approval_requested" and e.seq < begun.seq]
         taken_back = {e.body["answer"] for e in own if e.kind == "approval_withdrawn" and e.seq < begun.seq}
-        said = [e for e in own if e.kind == "approved" and question.seq < e.seq < begun.seq and e.seq not in taken_back]
-        deputies = {e.body["role"]: e.body["to"] for e in own if e.kind == "escalated" and e.seq < begun.seq}
-        assert question.body["roles"], "somebody must be asked"
-        for role, needed in dict(question.body["roles"]).items():  # type: ignore[arg-type]
-            for what in ("person", "key"):
-                fit = [e for e in said if e.body["role"] in (role, deputies.get(role))]
-                assert len({str(e.body[what]).casefold() for e in fit}) >= int(needed) >= 1
+        said = [e for e in own if e.kind == "approved" and e.seq < begun.seq and e.seq not in taken_back]
+        for question, end in zip(questions, [*(q.seq for q in questions[1:]), begun.seq], strict=True):
+            people_law(question, [e for e in own if question.seq < e.seq < end], said)
         assert begun.body["approvals"] == [e.seq for e in said]
         assert begun.body["package"] == bodies["packaged"]["package"]
         assert begun.body["policy"] == bodies["requested"]["policy"]
         assert entry.body["new"] == begun.body["new"] == bodies["registered"]["version"]
         alias = str(entry.body["alias"])
-        assert entry.body["old"] == begun.body["old"] == live.get(alias) == bodies["evaluated"]["champion"]
+        assert entry.body["old"] == begun.body["old"] == live.get(alias)
+        stages_law(entries[:at], own, questions, begun, live)
         back.setdefault(alias, []).extend([] if live.get(alias) is None else [live[alias]])
         live[alias] = int(str(entry.body["new"]))
     for name in {e.release for e in entries if e.release}:
         kinds = [e.kind for e in entries if e.release == name]
-        ends = [n for n, kind in enumerate(kinds) if kind in ("promoted", "halted")]
+        asked_of = [e.body.get("rollout") for e in entries if (e.release, e.kind) == (name, "approval_requested")]
+        last = len(asked_of[0]) or 1 if asked_of else 1  # type: ignore[arg-type]
+        moves = [n for n, kind in enumerate(kinds) if kind == "promoted"]
+        ends = [*moves[last - 1 :], *(n for n, kind in enumerate(kinds) if kind == "halted")]
         assert ends in ([], [len(kinds) - 1]), "nothing follows an end"
         refused = [
             n for n, e in enumerate(x for x in entries if x.release == name)
@@ -626,6 +626,53 @@ def the_law(entries: Sequence[Entry]) -> int:
     return promotions
 
 
+def halts_law(before: Sequence[Entry], entry: Entry, live: dict[str, int]) -> None:
+    """Assert of a halt that no alias is left at the release's version."""
+    made = {e.body["version"] for e in before if (e.release, e.kind) == (entry.release, "registered")}
+    assert entry.kind != "halted" or not made & set(live.values())
+
+
+def people_law(question: Entry, here: Sequence[Entry], said: Sequence[Entry]) -> None:
+    """Assert that every role that was asked agreed, by as many people and as many keys, before something else."""
+    deputies = {e.body["role"]: e.body["to"] for e in here if e.kind == "escalated"}
+    assert question.body["roles"], "somebody must be asked"
+    for role, needed in dict(question.body["roles"]).items():  # type: ignore[arg-type]
+        for what in ("person", "key"):
+            fit = [e for e in here if e in said and e.body["role"] in (role, deputies.get(role))]
+            assert len({str(e.body[what]).casefold() for e in fit}) >= int(needed) >= 1
+
+
+def stages_law(
+    before: Sequence[Entry], own: Sequence[Entry], questions: Sequence[Entry], begun: Entry, live: dict[str, int]
+) -> None:
+    """Assert that a promotion is to the next stage, after the one before has soaked and who it needs has agreed."""
+    stages: Any = questions[0].body["rollout"] or [{"name": "", "alias": begun.body["alias"], "roles": {}}]
+    moved = [e for e in own if e.kind == "promoted"]
+    due, version = stages[len(moved)], begun.body["new"]
+    assert due["alias"] == begun.body["alias"]
+    assert live.get(stages[-1]["alias"]) == next(e for e in own if e.kind == "evaluated").body["champion"]
+    assert all(live[stage["alias"]] == version for stage in stages[: len(moved)])
+    if moved:
+        here = stages[len(moved) - 1]
+        (soaked,) = [e for e in own if e.kind == "soaked" and moved[-1].seq < e.seq < begun.seq]
+        assert soaked.body["stage"] == here["name"]
+        assert soaked.body["minutes"] >= here["soak_minutes"]
+        assert soaked.body["requests"] >= here["min_requests"]
+        # Entry n of these ledgers is written in minute n.
+        assert soaked.seq - moved[-1].seq >= soaked.body["minutes"]
+        assert (questions[-1].body["stage"] == due["name"]) == bool(due["roles"])
+        assert questions[-1].body["roles"] == (due["roles"] or questions[-1].body["roles"])
+        assert not due["roles"] or questions[-1].seq > soaked.seq
+    begun_by = {e.release for e in before if e.kind == "promoted"} - {begun.release}
+    assert not [name for name in begun_by if not ended(before, name)], "one rollout at a time"
+
+
+def ended(entries: Sequence[Entry], name: str | None) -> bool:
+    own = [e for e in entries if e.release == name]
+    stages: Any = next(e for e in own if e.kind == "approval_requested").body["rollout"]
+    return "halted" in [e.kind for e in own] or sum(e.kind == "promoted" for e in own) == (len(stages) or 1)
+
+
 def rollbacks_law(entries: Sequence[Entry], at: int, live: dict[str, int], back: dict[str, list[int]]) -> None:
     """Assert that an alias went back from where it was to where it had been, as it was intended."""
     body = entries[at].body
@@ -634,6 +681,10 @@ def rollbacks_law(entries: Sequence[Entry], at: int, live: dict[str, int], back:
     assert all(e.kind not in ("rolled_back", "promoted", "promotion_undone") for e in entries[begun.seq : at])
     assert body["old"] == begun.body["old"] == live[alias]
     assert body["new"] == begun.body["new"]
+    if body["new"] is None:
+        assert alias == "pilot", "the last stage is never left with nothing"
+        del live[alias]
+        return
     assert body["new"] in back[alias], "it was live, and was not rolled back from"
     back[alias] = back[alias][: back[alias].index(int(str(body["new"])))]
     live[alias] = int(str(body["new"]))
@@ -697,7 +748,11 @@ MODEL_LEVEL = (
 def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dict[str, Any]:
     """A body that is right for the ledger more often than not."""
     version = int(release[-1])
-    live = writer.state.aliases.get("champion")
+    moving = writer.state.intention.record.alias if writer.state.intention else None
+    standing = writer.state.releases.get(release)
+    due = standing.next_stage if standing else None
+    alias = draw.choice([due.alias if due else "champion"] * 5 + ["champion", "pilot"])
+    last, live = writer.state.aliases.get("champion"), writer.state.aliases.get(alias)
     open_one = writer.state.intention
     said = [e for e in writer.entries if e.release == release and e.kind == "approved"]
     verdict = draw.choice(["PASS"] * 9 + ["FAIL", "INCONCLUSIVE", "ERROR"])
@@ -706,7 +761,8 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         "role": draw.choice(["risk", "risk", "product", "legal"]), "person": person,
         "key": draw.choice([person.lower(), "ann"]), "statement": DIGEST, "signature": DIGEST, "signers": DIGEST,
     }  # fmt: skip
-    champion = draw.choice([live, live, live, None, 1])
+    champion = draw.choice([last, last, last, None, 1])
+    again = standing is not None and standing.stage == "rolling" and due is not None and bool(due.roles)
     started = open_one.seq if open_one and draw.random() < 0.9 else draw.randrange(40)
     old, new = (open_one.record.old, open_one.record.new) if open_one else (live, version)
     table = snapshot().training.model_dump(mode="json")
@@ -729,7 +785,7 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         },
         "requested": {
             "requester": "x", "folder": "x", "policy": DIGEST, "policy_file": DIGEST, "training_suite": DIGEST,
-            "evaluation_suite": DIGEST, "training": "x", "evaluation": "x", "champion": live,
+            "evaluation_suite": DIGEST, "training": "x", "evaluation": "x", "champion": last,
         },
         "snapshot": {"training": table, "evaluation": table},
         "validated": {"verdict": verdict, "report": DIGEST},
@@ -748,18 +804,26 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
         "packaged": {"package": DIGEST},
         "approval_requested": {
             "roles": draw.choice([{"risk": 1, "product": 1}, {"risk": 2}, {"risk": 1}, {}, {"risk": 0}]),
-            "expires": time_at(10_000),
+            "expires": time_at(10_000), "rollout": draw.choice([[], *ROLLOUTS]), "stage": None,
+        } if not again or draw.random() < 0.2 else {
+            "roles": draw.choice([dict(due.roles)] * 4 + [{"risk": 3}]), "expires": time_at(10_000), "rollout": [],
+            "stage": draw.choice([due.name] * 4 + ["pilot"]),
+        },
+        "soaked": {
+            "stage": draw.choice([standing.rollout[len(standing.reached) - 1].name] * 4 + ["x"]) if again or (
+                standing and standing.reached and standing.rollout) else "pilot",
+            "minutes": draw.choice([2.0, 2.0, 2.0, 1.0, 50.0]), "requests": draw.choice([3, 3, 3, 2]),
         },
         "approved": answer,
         "rejected": {**answer, "reason": "no"},
         "promotion_started": {
-            "alias": "champion", "old": draw.choice([live, live, live, None]),
-            "new": draw.choice([version, version, 9]),
+            "alias": alias, "old": draw.choice([live, live, live, None]),
+            "new": draw.choice([version, version, version, 9]),
             "package": draw.choice([DIGEST, DIGEST, OTHER]), "policy": draw.choice([DIGEST, DIGEST, OTHER]),
             "approvals": draw.choice([[e.seq for e in said]] * 3 + [[]]),
         },
-        "promoted": {"alias": "champion", "old": old, "new": draw.choice([new, new, 9]), "started": started},
-        "promotion_undone": {"alias": "champion", "now": draw.choice([old, 9]), "started": started, "why": "x"},
+        "promoted": {"alias": moving or alias, "old": old, "new": draw.choice([new, new, 9]), "started": started},
+        "promotion_undone": {"alias": moving or alias, "now": draw.choice([old, 9]), "started": started, "why": "x"},
         "halted": NO.model_dump(mode="json"),
         **beside(writer, release, draw, started),
         **in_use(writer, draw),
@@ -768,8 +832,9 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
 
 def beside(writer: Writer, release: str, draw: random.Random, started: int) -> dict[str, dict[str, Any]]:
     """Bodies of what happens beside the steps."""
-    state = writer.state
-    live, behind, open_one = state.aliases.get("champion"), state.behind.get("champion", ()), state.intention
+    state, open_one = writer.state, writer.state.intention
+    alias = open_one.record.alias if open_one else draw.choice([*state.aliases, "champion"])
+    live, behind = state.aliases.get(alias), state.behind.get(alias, ())
     standing = state.releases.get(release)
     missing = standing.missing if standing else {}
     given = standing.approvals if standing else ()
@@ -777,15 +842,16 @@ def beside(writer: Writer, release: str, draw: random.Random, started: int) -> d
     new = open_one.record.new if open_one else 1
     return {
         "rollback_started": {
-            "alias": "champion", "old": live or 1, "new": draw.choice([*behind, *behind, 9]), "reason": "r",
+            "alias": alias, "old": live or 1, "new": draw.choice([*behind, *behind, None, 9]), "reason": "r",
         },
-        "rolled_back": {"alias": "champion", "old": live or 1, "new": draw.choice([new, new, 9]), "started": started},
+        "rolled_back": {"alias": alias, "old": live or 1, "new": draw.choice([new, new, 9]), "started": started},
         "incident": {
-            "alias": "champion", "recorded": draw.choice([live, live, 9]), "shown": draw.choice([7, 7, live]),
+            "alias": alias, "recorded": draw.choice([live, live, 9]), "shown": draw.choice([7, 7, live]),
             "response": "restore", "why": "w",
         },
         "incident_closed": {
-            "incident": draw.choice([*state.incidents, *state.incidents, 3]), "alias": "champion",
+            "incident": draw.choice([*state.incidents, *state.incidents, 3]),
+            "alias": next((i.alias for i in state.incidents.values()), alias),
             "now": draw.choice([live, live, 7]), "how": "h",
         },
         "reminded": {"missing": draw.choice([missing or {"x": 1}, {"risk": 9}])},
@@ -830,6 +896,20 @@ def in_use(writer: Writer, draw: random.Random) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+ROLLOUTS: list[list[dict[str, Any]]] = [
+    [
+        {
+            "name": "pilot", "alias": "pilot", "audience": {}, "share": 0.1, "soak_minutes": 2.0, "min_requests": 3,
+            "roles": {},
+        },
+        {
+            "name": "broad", "alias": "champion", "audience": {}, "share": 1.0, "soak_minutes": 0.0, "min_requests": 0,
+            "roles": roles,
+        },
+    ]
+    for roles in ({}, {"risk": 1})
+]  # fmt: skip
+
 STRAIGHT = (*(KINDS[step] for step in STEPS), "approved", "approved", "promotion_started", "promoted")
 
 
@@ -841,18 +921,29 @@ def next_kind(writer: Writer, release: str) -> str:
     if "promotion_started" in taken[-1:]:
         return "promoted"
     standing = writer.state.releases[release]
-    if writer.state.incidents:
-        return "incident_closed"
-    if writer.state.alarms:
-        return ("step_taken", "alarm_overdue", "alarm_closed")[len(writer.entries) % 3]
+    if writer.state.incidents or (writer.state.alarms and len(writer.entries) % 2):
+        alarmed = ("step_taken", "alarm_overdue", "alarm_closed")[len(writer.entries) % 3]
+        return "incident_closed" if writer.state.incidents else alarmed
     if standing.promoted:
         return "rolled_back" if writer.state.intention else "rollback_started"
+    if standing.stage == "rolling":
+        return next_of_rollout(writer, standing)
     return "approved" if standing.missing else "promotion_started"
+
+
+def next_of_rollout(writer: Writer, standing: Release) -> str:
+    if not writer.state.holds(standing):
+        still = any(version == standing.step(Registered).version for version in writer.state.aliases.values())
+        return "rollback_started" if still else "halted"
+    if standing.reached[-1].soaked is None:
+        return "soaked"
+    return "approval_requested" if standing.next_stage and standing.next_stage.roles else "promotion_started"
 
 
 def test_random_ledgers_never_promote_what_does_not_deserve_it():
     draw = random.Random(20260701)  # noqa: S311  # no secret
-    promotions, excused_ones, accepted, refused, taken = 0, 0, 0, Counter[str](), Counter[str]()
+    promotions, excused_ones, rolled_out, accepted = 0, 0, 0, 0
+    refused, taken = Counter[str](), Counter[str]()
     for _ in range(300):
         writer = Writer()
         if draw.random() < 0.5:
@@ -863,8 +954,9 @@ def test_random_ledgers_never_promote_what_does_not_deserve_it():
             kind = next_kind(writer, release) if straight else draw.choice(list(RECORDS))
             writer.offer(release, kind, body_of(kind, writer, release, draw))
         promotions += the_law(writer.entries)
+        rolled_out += sum(r.stage == "promoted" and len(r.rollout) > 1 for r in writer.state.releases.values())
         assert sum(e.kind == "promoted" for e in writer.entries) == sum(
-            r.stage == "promoted" for r in writer.state.releases.values()
+            len(r.reached) for r in writer.state.releases.values()
         )
         excused_ones += sum(r.stage == "promoted" and bool(r.waivers) for r in writer.state.releases.values())
         accepted += len(writer.entries)
@@ -872,6 +964,7 @@ def test_random_ledgers_never_promote_what_does_not_deserve_it():
         refused += writer.refused
     assert promotions > 60, "too few ledgers came to a promotion to prove anything"
     assert excused_ones > 5, "too few of them by a waiver"
+    assert rolled_out > 10, "too few of them through several stages"
     assert set(refused) == set(RECORDS), "every kind of entry was refused at least once"
     assert set(taken) == set(RECORDS), "and taken at least once"
     assert accepted > 3000

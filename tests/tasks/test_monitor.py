@@ -139,7 +139,7 @@ def test_a_drop_in_one_group_is_found_there_and_the_alias_goes_back_in_the_regis
     alarm = alarms(street)["worse-for-some"]
     assert (alarm.record.severity, alarm.record.response) == ("incident", "retreat")
     assert moment(alarm.record.respond_by) - moment(told.until) == timedelta(hours=4)
-    assert "version 1 was brought back instead of version 2" in watched.done
+    assert "version 2 was taken back: 'champion' is version 1" in watched.done
     assert alias_version(client(Home(street.toy.home)), street.toy.name, "champion") == 1
     assert [e.actor for e in street.desk.ledger().entries if e.kind == "rollback_started"] == ["monitor"]
     assert sound(street)
@@ -155,7 +155,7 @@ def test_where_there_is_no_way_back_it_is_said_and_the_alarm_stands(street: Stre
     assert "worse-for-some" in alarms(street)
 
 
-def test_a_retreat_of_what_is_not_behind_the_last_alias_does_nothing(street: Street) -> None:
+def test_a_retreat_of_what_no_alias_points_to_does_nothing(street: Street) -> None:
     assert alert.retreat(street.toy.home, street.toy.name, 2, "no reason") is None
 
 

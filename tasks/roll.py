@@ -1,0 +1,110 @@
+"""Roll: take a release through the stages of its rollout, as far as they are due. Nothing waits: it is called again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from headgate.entry import moment
+from headgate.records import Registered, Requested, Soaked
+from headgate.release import Release
+from headgate.rollout import Advance, Ask, Hold, Retreat, Step, step
+from headgate.state import State
+from headgate.telemetry import Served, read
+from tasks.approve import ask_about
+from tasks.halt import halt
+from tasks.promote import promote
+from tasks.record import Case, Desk, now, standing
+from tasks.retreat import call_off
+
+MOST_STEPS = 100
+"""More than a rollout has stages, each with three steps."""
+
+
+@task(name="roll", cache_policy=NO_CACHE)
+def roll(case: Case) -> tuple[str, ...]:
+    """Do what is due about a release that has its approvals: the next stage, or all that are due at once.
+
+    Returns:
+        Why it goes no further now; empty if it has reached the last stage, waits for people, or is halted.
+
+    Raises:
+        Tampered, Unavailable: as `tasks.promote`.
+    """
+    for _ in range(MOST_STEPS):
+        stage = standing(case).stage
+        if stage in ("approved", "promoting"):
+            refused = promote.fn(case)
+            if refused:
+                return refused
+        elif stage == "rejected":
+            halt.fn(case)
+        elif stage != "rolling":
+            return ()
+        elif (held := _step(case)) is not None:
+            return held
+    return (f"more than {MOST_STEPS} steps were due at once",)
+
+
+@task(name="advance", cache_policy=NO_CACHE)
+def advance(case: Case) -> tuple[str, ...]:
+    """Take a release to its next stage because a person asked for it, and on through what is due then.
+
+    Returns:
+        Why it did not get there; empty if it did.
+    """
+    before = standing(case)
+    refused = promote.fn(case) if before.stage != "rolling" else ()
+    held = refused or roll.fn(case)
+    after = standing(case)
+    if refused or len(after.reached) > len(before.reached) or after.promoted:
+        return refused
+    owed = ", ".join(f"{n} × {role}" for role, n in after.missing.items())
+    return held or (f"the release is {after.stage}{f' for {owed}' if owed else ''}",)
+
+
+def roll_on(home: Path, model: str) -> Case | None:
+    """Look after the rollout of a model, if there is one; its release, if it went on or back."""
+    desk = Desk(home, model)
+    rolling, before = desk.state().rolling, desk.ledger().size
+    if rolling is None:
+        return None
+    case = Case(home=home, folder=Path(rolling.step(Requested).folder), model=model, release=rolling.id)
+    roll.fn(case)
+    return case if desk.ledger().size > before else None
+
+
+def _step(case: Case) -> tuple[str, ...] | None:
+    """Do one thing; None if there may be another one."""
+    desk = Desk(case.home, case.model)
+    state = desk.state()
+    due = _due(desk, state, state.release(case.release))
+    if isinstance(due, Hold):
+        return (due.why,)
+    if isinstance(due, Soaked):
+        desk.write(case.release, due)
+    elif isinstance(due, Ask):
+        ask_about(case, due.stage.name)
+    elif isinstance(due, Retreat):
+        call_off(desk, state.release(case.release), why=due.why, who="pipeline")
+    elif isinstance(due, Advance):
+        return promote.fn(case) or None
+    return None
+
+
+def _due(desk: Desk, state: State, release: Release) -> Step:
+    return step(state, release, sum(_answered(desk, release)), now())
+
+
+def _answered(desk: Desk, release: Release) -> Iterator[int]:
+    """How many requests the newest stage answered with this version since it was reached, file by file."""
+    last, here = release.reached[-1], release.rollout[len(release.reached) - 1]
+    version, since = release.step(Registered).version, moment(last.time)
+    for path in sorted((desk.home.telemetry / desk.model / "requests").glob("*/*.jsonl")):
+        if path.parent.name >= last.time[:13]:
+            lines, _ = read(Served, path.read_bytes())
+            ours = (x for x in lines if (x.stage, x.version, x.failure) == (here.name, version, None))
+            yield sum(moment(x.time) >= since for x in ours)

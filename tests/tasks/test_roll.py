@@ -1,0 +1,259 @@
+"""A rollout through real stages: each alias in a real registry in its turn, and back from all of them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+from model_folder import better
+from stage import Stage, approve_all, new_process
+from test_custody import OPERATOR, look
+from test_promote import Killed, anomalies, of_client
+
+from headgate.errors import BadInput
+from headgate.telemetry import Served
+from tasks import guard as guarding
+from tasks.approve import answer
+from tasks.promote import promote, refuse, why_not
+from tasks.record import Case, standing
+from tasks.roll import advance, roll, roll_on
+from tasks.rollback import roll_back
+
+STAGES = """
+[[rollout.stage]]
+name = "internal"
+alias = "internal"
+audience = { group = ["employee"] }
+
+[[rollout.stage]]
+name = "pilot"
+alias = "pilot"
+share = 0.05
+min_requests = 3
+
+[[rollout.stage]]
+name = "broad"
+alias = "champion"
+needs = ["risk"]
+"""
+
+
+@pytest.fixture
+def staged(stage: Stage) -> Iterator[Stage]:
+    """Version 1 is live, and from now on the policy has three stages."""
+    path = stage.toy.folder / "policy.toml"
+    text = path.read_text()
+    shutil.rmtree(stage.toy.home / "telemetry", ignore_errors=True)
+    head, _, tail = text.partition("[[rollout.stage]]")
+    path.write_text(head + STAGES.lstrip() + "\n[renewal]" + tail.partition("[renewal]")[2])
+    yield stage
+    path.write_text(text)
+    shutil.rmtree(stage.toy.home / "telemetry", ignore_errors=True)
+
+
+@pytest.fixture
+def case(staged: Stage) -> Case:
+    """A release that people have agreed to, and that has reached nothing yet."""
+    made = staged.open("approve", training=str(better(staged.toy)))
+    approve_all(staged.toy, made)
+    return made
+
+
+def aliases(stage: Stage) -> dict[str, int]:
+    found = stage.registry.get_registered_model(stage.toy.name).aliases
+    assert {name: int(v) for name, v in found.items()} == stage.desk.state().aliases, "the registry and the ledger"
+    return {name: int(version) for name, version in found.items()}
+
+
+def answered(case: Case, version: int, requests: int, *, stage: str = "pilot", failure: str | None = None) -> None:
+    """The lines that a router writes about so many requests."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    folder = case.home / "telemetry" / case.model / "requests" / at[:13]
+    folder.mkdir(parents=True, exist_ok=True)
+    line = Served(
+        id="r", time=at, subject="s", stage=stage, version=version, inputs={}, scores=(0.5,), ms=1.0, failure=failure
+    ).to_line()
+    with (folder / f"{len(list(folder.iterdir()))}.jsonl").open("ab") as file:
+        file.write(line * requests + line[:20])
+
+
+def to_pilot(stage: Stage, case: Case) -> int:
+    """Roll to the pilot, and return the version that is there."""
+    (held,) = roll.fn(case)
+    assert "answered 0 of 3" in held
+    return aliases(stage)["pilot"]
+
+
+def to_question(stage: Stage, case: Case) -> int:
+    version = to_pilot(stage, case)
+    answered(case, version, 3)
+    assert roll.fn(case) == ()
+    assert standing(case).stage == "waiting"
+    return version
+
+
+def agree(stage: Stage, case: Case, **given: object) -> str:
+    return answer(case, role="risk", key=stage.toy.keys["risk"], **given)  # type: ignore[arg-type]
+
+
+def test_stage_by_stage_as_each_is_due(staged: Stage, case: Case) -> None:
+    version = to_pilot(staged, case)
+    assert aliases(staged) == {"champion": 1, "internal": version, "pilot": version}
+    assert standing(case).stage == "rolling"
+    answered(case, version, 2)
+    answered(case, version, 9, failure="ValueError")
+    answered(case, version, 9, stage="internal")
+    answered(case, 1, 9)
+    (held,) = roll.fn(case)
+    assert "answered 2 of 3" in held, "what failed, or was answered elsewhere or by another version, is not counted"
+    answered(case, version, 1)
+    assert roll.fn(case) == ()
+    assert standing(case).missing == {"risk": 1}
+    agree(staged, case)
+    assert roll.fn(case) == ()
+    assert aliases(staged) == dict.fromkeys(("champion", "internal", "pilot"), version)
+    assert standing(case).stage == "promoted"
+    assert anomalies(staged) == []
+
+
+def test_the_guard_carries_a_rollout_on(staged: Stage, case: Case) -> None:
+    version = to_pilot(staged, case)
+    assert look(staged) == ()
+    assert roll_on(case.home, case.model) is None
+    answered(case, version, 3)
+    assert roll_on(case.home, case.model) == case
+    assert standing(case).stage == "waiting"
+
+
+def test_a_person_takes_it_to_the_next_stage_and_hears_what_that_lacks(staged: Stage, case: Case) -> None:
+    assert refuse(case, "broad") == ("the stage 'broad' comes after 'internal', which is the next one",)
+    assert refuse(case, "moon") == ("there is no stage 'moon'; the policy has internal, pilot, broad",)
+    assert refuse(case, "internal") == refuse(case, "") == ()
+    assert advance.fn(case) == ()
+    assert refuse(case, "pilot") == ("the stage 'pilot' is reached already; the next one is 'broad'",)
+    (held,) = advance.fn(case)
+    assert "answered 0 of 3" in held
+    assert "the stage 'pilot' has not soaked yet: it takes 0 minutes and 3 requests" in why_not(case)
+    answered(case, aliases(staged)["pilot"], 3)
+    assert advance.fn(case) == ("the release is waiting for 1 × risk",)
+    agree(staged, case)
+    assert advance.fn(case) == ()
+    assert advance.fn(case) == (), "it is there"
+
+
+def test_who_agreed_to_the_release_has_not_agreed_to_the_stage(staged: Stage, case: Case) -> None:
+    to_question(staged, case)
+    assert promote.fn(case) == ("1 approval(s) as risk are missing",)
+    with pytest.raises(BadInput, match="not for the role product"):
+        answer(case, role="product", key=staged.toy.keys["product"])
+
+
+def test_a_no_to_a_stage_goes_back_from_all_of_them(staged: Stage, case: Case) -> None:
+    to_question(staged, case)
+    agree(staged, case, decision="reject", reason="too many complaints")
+    assert roll.fn(case) == ()
+    assert aliases(staged) == {"champion": 1}
+    halted = standing(case).halted
+    assert halted is not None
+    assert halted.failures[0].reason == "too many complaints"
+    assert anomalies(staged) == []
+
+
+def test_silence_about_a_stage_goes_back_from_all_of_them(staged: Stage, case: Case, later: None) -> None:
+    to_question(staged, case)
+    said = look(staged)
+    assert aliases(staged) == {"champion": 1}
+    assert standing(case).stage == "halted"
+    assert any("did not answer by" in line or "approval" in line for line in said)
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard looks, and it is long after everything expired."""
+    monkeypatch.setattr(guarding, "now", lambda: "2099-01-01T00:00:00Z")
+
+
+def test_a_rollback_ends_a_rollout_and_leaves_the_champion(staged: Stage, case: Case) -> None:
+    version = to_pilot(staged, case)
+    assert roll_back(case.home, case.model, reason="complaints", who=OPERATOR) == (version, None)
+    assert aliases(staged) == {"champion": 1}
+    halted = standing(case).halted
+    assert halted is not None
+    assert (halted.step, halted.failures[0].what) == ("rollout", f"rollout, by {OPERATOR}")
+    assert anomalies(staged) == []
+
+
+def test_a_rollback_after_the_end_takes_every_stage_back(staged: Stage, case: Case) -> None:
+    version = to_question(staged, case)
+    agree(staged, case)
+    roll.fn(case)
+    assert roll_back(case.home, case.model, reason="complaints", who=OPERATOR) == (version, 1)
+    assert aliases(staged) == {"champion": 1}
+    assert anomalies(staged) == []
+
+
+def test_a_stage_alias_that_somebody_moved_is_put_back_and_the_rollout_goes_on(staged: Stage, case: Case) -> None:
+    version = to_pilot(staged, case)
+    staged.registry.set_registered_model_alias(case.model, "pilot", "1")
+    answered(case, version, 3)
+    (why,) = [w for w in (look(staged),) if w]
+    assert any("'pilot' was found at version 1" in line for line in why)
+    assert aliases(staged)["pilot"] == version
+    assert roll.fn(case) == ()
+    assert standing(case).stage == "waiting"
+
+
+def test_a_stage_alias_that_somebody_made_is_taken_away(staged: Stage, case: Case) -> None:
+    staged.registry.set_registered_model_alias(case.model, "pilot", "2")
+    look(staged)
+    assert aliases(staged) == {"champion": 1}
+
+
+POINTS = {
+    "before the alias": of_client("set_registered_model_alias", before=True),
+    "after the alias": of_client("set_registered_model_alias", before=False),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_a_stage_the_next_look_ends_where_it_would_have(
+    staged: Stage, case: Case, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    with monkeypatch.context() as patch:
+        POINTS[point](patch)
+        with pytest.raises(Killed):
+            roll.fn(case)
+    new_process()
+    (held,) = roll.fn(case)
+    assert "answered 0 of 3" in held
+    assert set(aliases(staged)) == {"champion", "internal", "pilot"}
+    assert anomalies(staged) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_on_the_way_back_the_next_look_goes_all_the_way(
+    staged: Stage, case: Case, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    to_pilot(staged, case)
+    with monkeypatch.context() as patch:
+        of_client("delete_registered_model_alias", before=before)(patch)
+        with pytest.raises(Killed):
+            roll_back(case.home, case.model, reason="complaints", who=OPERATOR)
+    new_process()
+    monkeypatch.setattr(guarding, "ABANDONED", guarding.timedelta(0))
+    look(staged)
+    roll_on(case.home, case.model)
+    assert aliases(staged) == {"champion": 1}
+    assert standing(case).stage == "halted"
+    assert anomalies(staged) == []
+
+
+def test_two_releases_do_not_roll_at_once(staged: Stage, case: Case) -> None:
+    to_pilot(staged, case)
+    other = staged.open("approve")
+    approve_all(staged.toy, other)
+    refused = promote.fn(other)
+    assert f"the rollout of {case.release} has not ended: `headgate rollback toy` ends it" in refused
+    assert aliases(staged)["champion"] == 1
