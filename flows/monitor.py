@@ -18,7 +18,8 @@ from tasks.reap import sign_on
 def monitor(home: str = ".headgate") -> State[None]:
     """Look at all models: see `headgate monitor --help`. One model in trouble does not keep the others from it.
 
-    A run fails if something could not be measured. What was measured and is bad is an alarm, and no failure of the run.
+    A run fails if something could not be measured or done. What was measured and is bad is an alarm, and no failure of
+    the run.
 
     Args:
         home: Where Headgate keeps its records (HEADGATE_HOME).
@@ -41,4 +42,5 @@ def _look(home: Path, model: str) -> str | None:
             refresh(home, model)
     except HeadgateError as error:
         return str(error)
-    return f"{model}: something could not be measured" if watched.blind else None
+    blind = ("something could not be measured",) if watched.blind else ()
+    return "; ".join(f"{model}: {what}" for what in (*watched.stuck, *blind)) or None

@@ -141,7 +141,7 @@ def _show_looks(found: Mapping[str, Watched], alarms: Mapping[str, Mapping[int, 
 def _lines(name: str, watched: Watched, alarms: Mapping[int, Alarm]) -> Iterator[str]:
     for version in watched.unwatched:
         yield f"nobody has stated how version {version} is watched ([monitoring] of the policy)"
-    yield from watched.done
+    yield from (*watched.done, *watched.stuck)
     for alarm in alarms.values():
         yield f"OPEN, slot {alarm.seq}: {_told(alarm)}. Next: `headgate respond {name} {alarm.seq}`"
     if not watched.looks and not watched.unwatched:
@@ -192,6 +192,7 @@ def _plain(watched: Watched, alarms: Mapping[int, Alarm]) -> dict[str, Any]:
             for look in watched.looks
         ],
         "done": list(watched.done),
+        "stuck": list(watched.stuck),
         "unwatched": list(watched.unwatched),
         "alarms": {str(slot): alarm.record.model_dump(mode="json") for slot, alarm in alarms.items()},
     }

@@ -5,7 +5,10 @@ All of it is derived from the ledger, so none is lost: whoever looks next does w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Monitored
@@ -32,36 +35,44 @@ _MOST = 1000
 """Signs of a reason that a rollback repeats; the alarm has all of them."""
 
 
-def follow(desk: Desk) -> list[str]:
+@dataclass(frozen=True)
+class Followed:
+    """What was done, and what could not be, in sentences."""
+
+    done: tuple[str, ...]
+    stuck: tuple[str, ...]
+
+
+def follow(desk: Desk) -> Followed:
     """Do whatever the newest looks demand and nobody has done yet, also what a process left that died after a look."""
-    done = [*_raise_alarms(desk), *_close_warnings(desk), *_remind(desk)]
-    for alarm in desk.state().alarms.values():
-        if alarm.record.response == "retreat":
-            told = retreat(desk.home.root, desk.model, alarm.record.version, alarm.record.reason)
-            done += [told] if told else []
-    return done
+    done, stuck = [*_raise_alarms(desk), *_close_warnings(desk), *_remind(desk)], []
+    harmful = [alarm.record for alarm in desk.state().alarms.values() if alarm.record.response == "retreat"]
+    for version, reason in {said.version: said.reason for said in harmful}.items():
+        try:
+            done += retreat(desk.home.root, desk.model, version, reason)
+        except HeadgateError as error:
+            stuck.append(f"version {version} is still in use: {error}")
+    return Followed(tuple(done), tuple(stuck))
 
 
-def retreat(home: Path, model: str, version: int, reason: str) -> str | None:
-    """Take every alias from a version, if any points to it. What was done, in a sentence; None if there was nothing.
+def retreat(home: Path, model: str, version: int, reason: str) -> tuple[str, ...]:
+    """Take every alias from a version, if any points to it. What was done, in a sentence; empty if there was nothing.
 
     A rollout of it ends; else its aliases get the versions that they had before. No evaluation and no approval.
+
+    Raises: as `tasks.retreat.take_back`. The next tick tries again.
     """
     desk = Desk(home, model)
     maker = desk.state().maker(version)
     if maker is None or not (held := desk.state().reaches(maker)):
-        return None
+        return ()
     why = plain(reason)[:_MOST]
-    try:
-        if maker.is_rolling:
-            call_off(desk, maker, why=why, who=WHO)
-        else:
-            take_back(desk, client(desk.home), maker, why=why, who=WHO)
-    except HeadgateError as error:
-        return f"version {version} is still in use: {error}"
-    now_ = desk.state().aliases
-    told = ", ".join(f"'{alias}' is {version_of(now_.get(alias))}" for alias in held)
-    return f"version {version} was taken back: {told}"
+    if maker.is_rolling:
+        call_off(desk, maker, why=why, who=WHO)
+    else:
+        take_back(desk, client(desk.home), maker, why=why, who=WHO)
+    there = desk.state().aliases
+    return (f"version {version} was taken back: " + ", ".join(f"'{a}' is {version_of(there.get(a))}" for a in held),)
 
 
 def _raise_alarms(desk: Desk) -> list[str]:
@@ -76,7 +87,7 @@ def _raise_alarms(desk: Desk) -> list[str]:
         for check in told.checks:
             if told.of(check) is (Verdict.ERROR if check == PLAN else Verdict.FAIL) and check not in said:
                 record = _alarm(known, look, told, check)
-                if _written(desk, record):
+                if _once(desk, record, partial(_is_new, record)):
                     done.append(f"{record.severity} of version {version}, {check}: {record.reason}")
     return done
 
@@ -87,20 +98,24 @@ def _alarmed(ledger: Ledger, look: Monitored) -> set[str]:
     return {str(body["check"]) for body in bodies if body["findings"] == look.findings}
 
 
-def _written(desk: Desk, record: Alarmed) -> bool:
-    """Whether the alarm was recorded: not if one is open already, or if there was another look meanwhile."""
+def _once(desk: Desk, record: Record, holds: Callable[[State], bool]) -> bool:
+    """Record what still holds, and say whether it did: another monitor, or a person, may have been first."""
 
     def decided(_: Ledger, state: State) -> tuple[None, Record]:
-        open_ones = {(alarm.record.version, alarm.record.check) for alarm in state.alarms.values()}
-        newest = state.looks[record.version].findings == record.findings
-        if not newest or (record.version, record.check) in open_ones:
-            raise SlotTaken("alarm", got="one that is open", expected="none", next_step="see `headgate respond`")
+        if not holds(state):
+            raise SlotTaken(KINDS[type(record)], got="somebody was first", expected="nobody", next_step="look again")
         return None, record
 
     with suppress(SlotTaken):
         desk.decide(decided)
         return True
     return False
+
+
+def _is_new(record: Alarmed, state: State) -> bool:
+    open_ones = {(alarm.record.version, alarm.record.check) for alarm in state.alarms.values()}
+    newest = state.looks[record.version].findings == record.findings
+    return newest and (record.version, record.check) not in open_ones
 
 
 def _alarm(known: Mandate, look: Monitored, told: Vigil, name: str) -> Alarmed:
@@ -122,9 +137,19 @@ def _alarm(known: Mandate, look: Monitored, told: Vigil, name: str) -> Alarmed:
 
 
 def _close_warnings(desk: Desk) -> list[str]:
-    state = desk.state()
-    found = [(alarm, _over(desk, state, alarm)) for alarm in state.alarms.values()]
-    return [told for alarm, reason in found if reason and (told := _closed(desk, alarm, reason))]
+    state, done = desk.state(), []
+    for alarm in state.alarms.values():
+        reason, said = _over(desk, state, alarm), alarm.record
+        if reason is not None:
+            record = AlarmClosed(alarm=alarm.seq, check=said.check, who=None, reason=reason)
+            if _once(desk, record, partial(_is_open, alarm)):
+                done.append(f"warning of version {said.version}, {said.check}, is over: {reason}")
+    return done
+
+
+def _is_open(alarm: Alarm, state: State) -> bool:
+    """Whether nobody has done anything about an alarm since it was read."""
+    return state.alarms.get(alarm.seq) == alarm
 
 
 def _over(desk: Desk, state: State, alarm: Alarm) -> str | None:
@@ -141,12 +166,6 @@ def _over(desk: Desk, state: State, alarm: Alarm) -> str | None:
     return told.reason(record.check) if told.of(record.check) is Verdict.PASS else None
 
 
-def _closed(desk: Desk, alarm: Alarm, reason: str) -> str:
-    record = AlarmClosed(alarm=alarm.seq, check=alarm.record.check, who=None, reason=reason)
-    desk.decide(lambda _, state: (None, record))
-    return f"warning of version {alarm.record.version}, {record.check}, is over: {reason}"
-
-
 def _remind(desk: Desk) -> list[str]:
     done = []
     for alarm in desk.state().alarms.values():
@@ -154,8 +173,8 @@ def _remind(desk: Desk) -> list[str]:
         late = said.respond_by is not None and moment(said.respond_by) < moment(now())
         if late and said.respond_by is not None and not alarm.steps and not alarm.overdue:
             record = AlarmOverdue(alarm=alarm.seq, release=said.release, check=said.check, respond_by=said.respond_by)
-            desk.write(None, record)
-            done.append(f"nobody answered {said.check} of version {said.version} by {said.respond_by}")
+            if _once(desk, record, partial(_is_open, alarm)):
+                done.append(f"nobody answered {said.check} of version {said.version} by {said.respond_by}")
     return done
 
 

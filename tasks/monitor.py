@@ -47,12 +47,13 @@ class Watched:
     """What was done about one model.
 
     Attributes:
-        looks: those that were made now. done: what else was done, and what could not be, in sentences.
+        looks: those that were made now. done: what else was done. stuck: what could not be. Both in sentences.
         unwatched: the versions in use whose policy does not say how they are watched.
     """
 
     looks: tuple[Look, ...]
     done: tuple[str, ...]
+    stuck: tuple[str, ...]
     unwatched: tuple[int, ...]
 
     @property
@@ -81,7 +82,7 @@ def look_at(home: Path, model: str, *, only_due: bool = False) -> Watched:
         Unavailable: the store does not answer.
     """
     desk = Desk(home, model)
-    done = follow(desk)
+    followed = [follow(desk)]
     looks, unwatched = [], []
     for version, aliases in _in_use(desk.state()).items():
         release = desk.state().maker(version)
@@ -91,8 +92,9 @@ def look_at(home: Path, model: str, *, only_due: bool = False) -> Watched:
         elif not only_due or _is_due(desk.state(), version):
             with suppress(SlotTaken):  # another monitor looks just now, or the alias was moved
                 looks.append(Look(aliases[-1], version, _look(desk, release, known, aliases)))
-                done += follow(desk)
-    return Watched(tuple(looks), tuple(done), tuple(unwatched))
+                followed.append(follow(desk))
+    done = tuple(line for each in followed for line in each.done)
+    return Watched(tuple(looks), done, followed[-1].stuck, tuple(unwatched))
 
 
 def _in_use(state: State) -> dict[int, tuple[str, ...]]:
@@ -209,4 +211,5 @@ def shown(model: str, watched: Watched) -> str:
         rows = [(s.check, s.of, s.slice, s.verdict.name, s.reason) for s in look.vigil.sightings]
         said = f"Version {look.version}, '{escaped(look.alias)}', look {look.vigil.look}: {look.vigil.verdict.name}"
         parts.append(f"## {said}\n\n{table(header, rows)}")
-    return "\n\n".join([*parts, *([f"Done:{bullets(watched.done)}"] if watched.done else [])]) + "\n"
+    told = {"Done": watched.done, "Not done": watched.stuck}
+    return "\n\n".join([*parts, *(f"{what}:{bullets(lines)}" for what, lines in told.items() if lines)]) + "\n"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from stage import new_process
+from model_folder import better
+from stage import approve_all, new_process, opened
 from watched import Street, ago, outcomes, people, street, verdicts, watched_toy
 
 from headgate.entry import moment
@@ -147,16 +148,51 @@ def test_a_drop_in_one_group_is_found_there_and_the_alias_goes_back_in_the_regis
     assert kinds(street).count("rolled_back") == 1, "of what is used no more, nothing is brought back again"
 
 
+PILOT = """[[rollout.stage]]
+name = "pilot"
+alias = "pilot"
+share = 0.5
+
+[[rollout.stage]]
+name = "broad\""""
+
+
+def test_a_version_in_a_stage_is_watched_by_its_own_plan_and_its_rollout_ends_where_it_does_harm(
+    street: Street,
+) -> None:
+    policy = street.toy.folder / "policy.toml"
+    text = policy.read_text()
+    policy.write_text(text.replace('[[rollout.stage]]\nname = "broad"', PILOT))
+    try:
+        case = opened(street.toy, "approve", training=str(better(street.toy)))
+        approve_all(street.toy, case)
+        assert promote.fn(case) == ()
+    finally:
+        policy.write_text(text)
+    assert street.desk.state().aliases == {"champion": 1, "pilot": 3}
+    healthy(street)
+    then = people(seed=21, first=900_000)
+    street.write("requests", street.serve(then, hours=MATURED, version=3))
+    street.write("outcomes", outcomes(then, 1 - then["label"]))
+    watched = look(street)
+    assert {one.version: one.vigil.of("worse-for-some").name for one in watched.looks} == {1: "PASS", 3: "FAIL"}
+    assert {one.version: one.vigil.release for one in watched.looks} == {1: "toy-1", 3: "toy-3"}
+    assert "version 3 was taken back: 'pilot' is no version" in watched.done
+    assert street.desk.state().aliases == {"champion": 1}
+    assert street.desk.release("toy-3").halted is not None
+    assert sound(street)
+
+
 def test_where_there_is_no_way_back_it_is_said_and_the_alarm_stands(street: Street) -> None:
     then = people(seed=12, first=600_000)
     street.write("requests", street.serve(then, hours=MATURED))
     street.write("outcomes", outcomes(then, 1 - then["label"]))
-    assert "version 1 is still in use" in look(street).done[-1]
+    assert "version 1 is still in use" in look(street).stuck[0]
     assert "worse-for-some" in alarms(street)
 
 
 def test_a_retreat_of_what_no_alias_points_to_does_nothing(street: Street) -> None:
-    assert alert.retreat(street.toy.home, street.toy.name, 2, "no reason") is None
+    assert alert.retreat(street.toy.home, street.toy.name, 2, "no reason") == ()
 
 
 def test_outcomes_that_are_not_due_are_not_waited_for_and_those_that_are_late_are_counted(street: Street) -> None:
