@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +32,7 @@ def monitor(site: Site, model: str | None, as_json: bool) -> int:
     each look has its own share of the chance of a false alarm, so that looking often costs little. Exit code 1 while
     an incident is open.
     """
+    _join(site.home)
     from tasks.monitor import look_at
     from tasks.notify import notify
     from tasks.place import models_of
@@ -80,6 +83,7 @@ def respond(  # noqa: PLR0913  # the options of one command
 
     SLOT may be left out where one alarm is open. Exit code 1 while an incident is open.
     """
+    _join(site.home)
     from tasks import respond as answering
     from tasks.record import Desk
 
@@ -97,6 +101,17 @@ def respond(  # noqa: PLR0913  # the options of one command
     found = answering.called(Desk(site.home, name), None if closing else slot)
     _show_alarms(name, found, as_json=as_json)
     return HALTED if _serious(one.alarm for one in found) else 0
+
+
+def _join(home: Path) -> None:
+    """Use the local Prefect server if it runs, and start none: it only says where the report's form is."""
+    from flows.run import point_to
+    from headgate.home import Home
+    from tasks.serve import running
+
+    own = running(Home(home), "prefect")
+    if own is not None and "PREFECT_API_URL" not in os.environ:
+        point_to(f"{own.url}/api")  # before Prefect is imported, which reads it then
 
 
 def _serious(alarms: Any) -> bool:
