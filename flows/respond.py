@@ -16,8 +16,8 @@ from tasks.read import Site
 
 if TYPE_CHECKING:
     from headgate.standing import Alarm
+    from tasks.attend import Called
     from tasks.monitor import Look, Watched
-    from tasks.respond import Called
 
 
 @click.command()
@@ -84,7 +84,7 @@ def respond(  # noqa: PLR0913  # the options of one command
     SLOT may be left out where one alarm is open. Exit code 1 while an incident is open.
     """
     _join(site.home)
-    from tasks import respond as answering
+    from tasks import attend as answering
     from tasks.record import Desk
 
     name = known(site, model, model)

@@ -19,7 +19,7 @@ from headgate.home import Home
 from headgate.profile import Profile, Reference
 from headgate.telemetry import Outcome, Served
 from headgate.vigil import PLAN, Vigil
-from tasks import alert, respond
+from tasks import alert, attend
 from tasks import monitor as monitoring
 from tasks.audit import audit_all
 from tasks.connect import alias_version, client
@@ -298,7 +298,7 @@ def test_a_file_of_the_package_that_was_changed_is_an_incident_and_is_not_follow
         assert name in told.reason(PLAN)
         (alarm,) = alarms(street).values()
         assert (alarm.record.check, alarm.record.severity, alarm.record.playbook) == (PLAN, "incident", "gate_error")
-        assert respond.called(street.desk)[0].steps == ("Find out why it could not be measured.",)
+        assert attend.called(street.desk)[0].steps == ("Find out why it could not be measured.",)
     finally:
         path.write_bytes(good)
     assert seen(street).verdict.name == "PASS"
@@ -321,17 +321,17 @@ def test_people_take_steps_and_close_what_is_over(street: Street) -> None:
     street.write("requests", street.serve(people(), failed=300))
     look(street)
     slot = alarms(street)["no-answers"].seq
-    (one,) = respond.called(street.desk, slot)
+    (one,) = attend.called(street.desk, slot)
     assert (one.steps, one.owner) == (("Restart it.", "Go back."), "toy-on-call")
-    respond.step(home, model, slot, 1, note="restarted at noon", who="olga")
+    attend.step(home, model, slot, 1, note="restarted at noon", who="olga")
     for number, match in ((1, "was done"), (3, "from 1 to 2")):
         with pytest.raises(BadInput, match=match):
-            respond.step(home, model, slot, number, note="again", who="olga")
+            attend.step(home, model, slot, number, note="again", who="olga")
     with pytest.raises(BadInput, match="one line"):
-        respond.close(home, model, slot, reason="a\nb", who="olga")
-    respond.close(home, model, slot, reason="the disk was full", who="olga")
+        attend.close(home, model, slot, reason="a\nb", who="olga")
+    attend.close(home, model, slot, reason="the disk was full", who="olga")
     with pytest.raises(BadInput, match="no open alarm"):
-        respond.close(home, model, slot, reason="again", who="olga")
+        attend.close(home, model, slot, reason="again", who="olga")
     taken, over = street.desk.ledger().entries[-2:]
     assert (taken.kind, taken.actor, taken.body["of"]) == ("step_taken", "olga", "Restart it.")
     assert (over.kind, over.body["who"]) == ("alarm_closed", "olga")

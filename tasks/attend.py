@@ -1,4 +1,4 @@
-"""Respond: what people do about an alarm: the steps of its playbook, as its own package has them, and its end."""
+"""Attend: what people do about an alarm: the steps of its playbook, as its own package has them, and its end."""
 
 from __future__ import annotations
 
