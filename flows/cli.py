@@ -19,6 +19,7 @@ from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.report import report
 from flows.respond import monitor, respond
+from flows.serve import serve
 from flows.store import store
 from flows.up import deployments, down, up
 from flows.verify import audit, replay, verify
@@ -65,6 +66,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate report [MODEL]           the page for stakeholders: what is live, how good for whom, decided why, at risk
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
+      headgate serve                    answer with what is live, each subject by its stage; no restart
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
       headgate monitor [MODEL]          how does it do in use? by the plan in its own package
       headgate respond MODEL            what went wrong in use, and which steps are due
@@ -273,6 +275,7 @@ for command in (
     monitor,
     respond,
     drill,
+    serve,
     approvals,
     up,
     down,

@@ -72,6 +72,14 @@ def who_is_in(stage: Terms) -> str:
     return f"{100 * stage.share:.4g}% of {groups or 'everybody'}" if stage.share < 1 else groups or "everybody"
 
 
+def lost(state: State, release: Release) -> Retreat | None:
+    """That a stage which an open release has reached is not at its version any more, if so: the rollout is over."""
+    gone = {one.record.alias for one in release.reached} - set(state.reaches(release))
+    if not gone or not release.is_open:
+        return None
+    return Retreat(f"{', '.join(map(repr, sorted(gone)))} is not at its version any more")
+
+
 def step(state: State, release: Release, answered: int, at: str) -> Step:
     """What is due about a release that is between two stages.
 
@@ -79,9 +87,8 @@ def step(state: State, release: Release, answered: int, at: str) -> Step:
         answered: how many requests the version answered in the newest stage since it was reached.
         at: RFC 3339 time in UTC.
     """
-    lost = {one.record.alias for one in release.reached} - set(state.reaches(release))
-    if lost:
-        return Retreat(f"{', '.join(map(repr, sorted(lost)))} is not at its version any more")
+    if (gone := lost(state, release)) is not None:
+        return gone
     last, here, due = release.reached[-1], release.rollout[len(release.reached) - 1], release.next_stage
     if due is None:
         return Hold("the last stage is reached")

@@ -82,8 +82,8 @@ def holds(column: pd.Series, values: Sequence[Scalar]) -> Mask:
     return found
 
 
-def table_of(frame: pd.DataFrame, rows: Sequence[Mapping[str, Scalar]]) -> pd.DataFrame:
-    """Written rows as a table with the columns and types of `frame`."""
+def table_of(frame: pd.DataFrame, rows: Sequence[Mapping[str, Scalar | None]]) -> pd.DataFrame:
+    """Written rows, None where a value is missing, as a table with the columns and types of `frame`."""
     import pandas as pd
 
     made = {c: put(frame[c], np.array([row[c] for row in rows], dtype=object)) for c in frame.columns}

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment, flow_run
 
 from headgate.entry import moment
 from headgate.records import Registered, Requested, Soaked
 from headgate.release import Release
-from headgate.rollout import Advance, Ask, Hold, Retreat, Step, step
+from headgate.rollout import Advance, Ask, Hold, Retreat, Step, lost, step
 from headgate.state import State
 from headgate.telemetry import Served, read
 from tasks.approve import ask_about
 from tasks.halt import halt
+from tasks.link import begin
 from tasks.promote import promote
 from tasks.record import Case, Desk, now, standing
 from tasks.retreat import call_off
@@ -35,6 +37,7 @@ def roll(case: Case) -> tuple[str, ...]:
         Tampered, Unavailable: as `tasks.promote`.
     """
     for _ in range(MOST_STEPS):
+        _end_what_is_lost(case)
         stage = standing(case).stage
         if stage in ("approved", "promoting"):
             refused = promote.fn(case)
@@ -77,6 +80,15 @@ def roll_on(home: Path, model: str) -> Case | None:
     return case if desk.ledger().size > before else None
 
 
+def _end_what_is_lost(case: Case) -> None:
+    """End a rollout that somebody began to take back, whatever it waits for."""
+    desk = Desk(case.home, case.model)
+    state = desk.state()
+    release = state.release(case.release)
+    if release.stage != "promoting" and (gone := lost(state, release)) is not None:
+        call_off(desk, release, why=gone.why, who="pipeline")
+
+
 def _step(case: Case) -> tuple[str, ...] | None:
     """Do one thing; None if there may be another one."""
     desk = Desk(case.home, case.model)
@@ -88,11 +100,18 @@ def _step(case: Case) -> tuple[str, ...] | None:
         desk.write(case.release, due)
     elif isinstance(due, Ask):
         ask_about(case, due.stage.name)
+        _offer(case, due.stage.name)
     elif isinstance(due, Retreat):
         call_off(desk, state.release(case.release), why=due.why, who="pipeline")
     elif isinstance(due, Advance):
         return promote.fn(case) or None
     return None
+
+
+def _offer(case: Case, stage: str) -> None:
+    """Let the platform, if there is one, run the release with a form for the answer; its own run does that itself."""
+    if not (deployment.id and flow_run.flow_name == "release"):
+        begin("release", case.model, f"{case.release} {stage}", resume=case.release)
 
 
 def _due(desk: Desk, state: State, release: Release) -> Step:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterator
-
 import pytest
 from model_folder import better
+from rollouts import answered, staged
 from stage import Stage, approve_all, new_process
 from test_custody import OPERATOR, look
 from test_promote import Killed, anomalies, of_client
 
 from headgate.errors import BadInput
-from headgate.telemetry import Served
 from tasks import guard as guarding
 from tasks.approve import answer
 from tasks.promote import promote, refuse, why_not
@@ -21,36 +17,7 @@ from tasks.record import Case, standing
 from tasks.roll import advance, roll, roll_on
 from tasks.rollback import roll_back
 
-STAGES = """
-[[rollout.stage]]
-name = "internal"
-alias = "internal"
-audience = { group = ["employee"] }
-
-[[rollout.stage]]
-name = "pilot"
-alias = "pilot"
-share = 0.05
-min_requests = 3
-
-[[rollout.stage]]
-name = "broad"
-alias = "champion"
-needs = ["risk"]
-"""
-
-
-@pytest.fixture
-def staged(stage: Stage) -> Iterator[Stage]:
-    """Version 1 is live, and from now on the policy has three stages."""
-    path = stage.toy.folder / "policy.toml"
-    text = path.read_text()
-    shutil.rmtree(stage.toy.home / "telemetry", ignore_errors=True)
-    head, _, tail = text.partition("[[rollout.stage]]")
-    path.write_text(head + STAGES.lstrip() + "\n[renewal]" + tail.partition("[renewal]")[2])
-    yield stage
-    path.write_text(text)
-    shutil.rmtree(stage.toy.home / "telemetry", ignore_errors=True)
+__all__ = ["staged"]
 
 
 @pytest.fixture
@@ -65,18 +32,6 @@ def aliases(stage: Stage) -> dict[str, int]:
     found = stage.registry.get_registered_model(stage.toy.name).aliases
     assert {name: int(v) for name, v in found.items()} == stage.desk.state().aliases, "the registry and the ledger"
     return {name: int(version) for name, version in found.items()}
-
-
-def answered(case: Case, version: int, requests: int, *, stage: str = "pilot", failure: str | None = None) -> None:
-    """The lines that a router writes about so many requests."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
-    folder = case.home / "telemetry" / case.model / "requests" / at[:13]
-    folder.mkdir(parents=True, exist_ok=True)
-    line = Served(
-        id="r", time=at, subject="s", stage=stage, version=version, inputs={}, scores=(0.5,), ms=1.0, failure=failure
-    ).to_line()
-    with (folder / f"{len(list(folder.iterdir()))}.jsonl").open("ab") as file:
-        file.write(line * requests + line[:20])
 
 
 def to_pilot(stage: Stage, case: Case) -> int:
