@@ -17,6 +17,7 @@ from headgate.batch import Batch
 from headgate.cells import of_numbers, of_texts
 from headgate.entry import moment
 from headgate.errors import HeadgateError, Unavailable
+from headgate.flags import NOBODY
 from headgate.mandate import Mandate
 from headgate.members import Seen
 from headgate.policy import Policy
@@ -105,10 +106,10 @@ def window_of(known: Mandate, aliases: Collection[str], check: Check, *, used: s
     """The window of a check at a time. `headgate.mandate.Mandate.delay` says when it ends.
 
     Args:
-        aliases: those that point to the version. What names no stage is the last one's. used: since when they do.
+        aliases: those that point to the version. What nobody serves is asked of the last one. used: since when they do.
     """
     names = {stage.name for stage in known.policy.rollout.stage if stage.alias in aliases}
-    names |= {""} if known.policy.alias in aliases else set()
+    names |= {NOBODY} if known.policy.alias in aliases else set()
     until = moment(now) - timedelta(days=known.delay(check))
     since = until - timedelta(hours=check.window_hours)
     return Window(known.version, frozenset(names), since, until, moment(now), moment(used))

@@ -15,6 +15,7 @@ from watched import Street, ago, outcomes, people, street, verdicts, watched_toy
 
 from headgate.entry import moment
 from headgate.errors import BadInput
+from headgate.flags import NOBODY
 from headgate.home import Home
 from headgate.profile import Profile, Reference
 from headgate.telemetry import Outcome, Served
@@ -249,7 +250,9 @@ def test_failures_and_slow_answers_are_found(street: Street) -> None:
 
 def test_what_no_version_answered_is_a_failure_of_what_its_stage_serves(street: Street) -> None:
     frame = people(300)
-    lines = [line.model_copy(update={"version": 0}) for line in street.serve(frame, failed=300)]
+    stages = ["broad", NOBODY] * 150
+    unserved = zip(street.serve(frame, failed=300), stages, strict=True)
+    lines = [line.model_copy(update={"version": 0, "stage": stage}) for line, stage in unserved]
     street.write("requests", lines)
     assert "0 rows" in seen(street).reason("no-answers"), "it was not in use then"
     street.write("requests", [line.model_copy(update={"time": ago(0), "id": f"n{line.id}"}) for line in lines])
