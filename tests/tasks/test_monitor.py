@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from headgate.entry import moment
 from headgate.errors import BadInput
 from headgate.flags import NOBODY
 from headgate.home import Home
+from headgate.inquiry import Ask
 from headgate.profile import Profile, Reference
 from headgate.telemetry import Outcome, Served
 from headgate.vigil import PLAN, Vigil
@@ -24,6 +26,7 @@ from tasks import alert, attend
 from tasks import monitor as monitoring
 from tasks.audit import audit_all
 from tasks.connect import alias_version, client
+from tasks.dispatch import Router
 from tasks.monitor import Watched, look_at
 from tasks.promote import promote
 from tasks.record import Desk
@@ -457,6 +460,25 @@ def test_rows_that_come_with_other_types_are_spelled_as_the_table_has_them() -> 
     assert _typed(pd.Series([1, 2]), np.dtype("float64")).tolist() == [1.0, 2.0]
     assert _typed(pd.Series(["x", "y"]), np.dtype("float64")).tolist() == ["x", "y"]
     assert _typed(pd.Series([True, None], dtype=object), np.dtype("bool")).tolist()[0] is True
+
+
+def test_what_the_router_answers_is_what_the_monitor_sees(street: Street) -> None:
+    frame = people()
+    columns = ["x1", "x2", "group"]
+    asks = [Ask(subject=f"s{row['id']}", inputs={c: row[c] for c in columns}) for row in frame.to_dict("records")]
+    router = Router(street.toy.home)
+    router.start()
+    try:
+        for at in range(0, len(asks), 300):
+            replies = router.answer(street.toy.name, asks[at : at + 300], time.perf_counter())
+            assert {reply.version for reply in replies} == {1}
+    finally:
+        router.close()
+    found = seen(street)
+    kept = Profile.from_bytes(street.desk.evidence.get(str(found.counted["other-rows"].profile)))
+    assert (kept.requests, kept.failures, kept.torn, kept.repeated) == (1200, 0, 0, 0)
+    assert (found.of("other-rows").name, found.of("other-scores").name) == ("PASS", "PASS")
+    assert sound(street)
 
 
 def test_the_lines_are_those_of_the_contract(street: Street) -> None:
