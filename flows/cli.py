@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.calibrate import calibrate
+from flows.drill import drill
 from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.report import report
+from flows.respond import monitor, respond
 from flows.serve import serve
 from flows.store import store
 from flows.up import deployments, down, up
@@ -66,6 +68,9 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate rollback MODEL ...       back to the version before, in one step
       headgate serve                    answer with what is live, each subject by its stage; no restart
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
+      headgate monitor [MODEL]          how does it do in use? by the plan in its own package
+      headgate respond MODEL            what went wrong in use, and which steps are due
+      headgate drill MODEL [SITUATION]  go through a playbook on purpose, and time it
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
       headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
@@ -267,6 +272,9 @@ for command in (
     history,
     report,
     guard,
+    monitor,
+    respond,
+    drill,
     serve,
     approvals,
     up,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, model_validator
 
+from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Drilled, Monitored, StepTaken
 from headgate.entry import Digest
 from headgate.errors import Tampered
 from headgate.phase import Soaked, Terms
@@ -250,6 +251,12 @@ RECORDS: dict[str, type[Record]] = {
     "escalated": Escalated,
     "approval_withdrawn": Withdrawn,
     "notified": Notified,
+    "monitored": Monitored,
+    "alarmed": Alarmed,
+    "step_taken": StepTaken,
+    "alarm_overdue": AlarmOverdue,
+    "alarm_closed": AlarmClosed,
+    "drilled": Drilled,
 }
 """The kinds of entry. Of another kind no state is derived."""
 

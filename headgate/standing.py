@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from headgate.alarm import Alarmed, Monitored, StepTaken
 from headgate.entry import Entry
 from headgate.errors import BadInput, Tampered
 from headgate.kept import Kept
@@ -24,6 +25,17 @@ class Intention:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """An open alarm, the slot and time of its record, the steps that were taken, and whether nobody came in time."""
+
+    seq: int
+    time: str
+    record: Alarmed
+    steps: tuple[StepTaken, ...] = ()
+    overdue: bool = False
+
+
+@dataclass(frozen=True)
 class State:
     """What stands about a model.
 
@@ -36,6 +48,7 @@ class State:
         incidents: those that are open, by their slots.
         restores: of each alias, the times at which an incident about it was closed.
         makers: the release that registered each version.
+        looks: the newest look of the monitor at each version. alarms: those that are open, by their slots.
     """
 
     model: str
@@ -47,6 +60,8 @@ class State:
     incidents: Mapping[int, Incident] = field(default_factory=dict)
     restores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     makers: Kept[int, str] = field(default_factory=Kept)
+    looks: Mapping[int, Monitored] = field(default_factory=dict)
+    alarms: Mapping[int, Alarm] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
         """The release called `name`.

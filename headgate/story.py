@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from headgate import alarm as a
 from headgate import records as r
 from headgate import watch as w
 from headgate.canonical import short
@@ -65,7 +66,21 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     w.Notified: lambda x: (
         f"{x.audience} told about slot {x.about} ({x.event}) by {x.channel}: {x.outcome}{x.detail and f', {x.detail}'}"
     ),
+    a.Monitored: lambda x: f"version {x.version} looked at, look {x.look}: {x.verdict.name}",
+    a.Alarmed: lambda x: (
+        f"{x.severity} of version {x.version}, {x.check}: {x.reason}{_within(x.respond_by)}; playbook {x.playbook}"
+    ),
+    a.StepTaken: lambda x: f"{x.who} did step {x.step} of the alarm of slot {x.alarm}: {x.note}",
+    a.AlarmOverdue: lambda x: f"nobody answered the alarm of slot {x.alarm} ({x.check}) by {x.respond_by}",
+    a.AlarmClosed: lambda x: f"alarm of slot {x.alarm} ({x.check}) closed by {x.who or 'the check itself'}: {x.reason}",
+    a.Drilled: lambda x: (
+        f"{x.who} went through '{x.situation}' on purpose: {len(x.steps)} step(s) in {sum(x.seconds):.0f} s"
+    ),
 }
+
+
+def _within(respond_by: str | None) -> str:
+    return f"; to be answered by {respond_by}" if respond_by else ""
 
 
 def _waivers(record: r.Evaluated) -> str:
