@@ -97,9 +97,17 @@ def step(state: State, release: Release, answered: int, at: str) -> Step:
     if last.soaked is None:
         minutes = (moment(at) - moment(last.time)).total_seconds() / 60
         return _soaking(here, minutes, answered)
+    if (held := _trouble(state, release)) is not None:
+        return held
+    return Ask(due) if due.roles else Advance(due)
+
+
+def _trouble(state: State, release: Release) -> Hold | None:
+    """What keeps a rollout from going on that a person must look at."""
     if state.incidents:
         return Hold(f"an incident is open; see `headgate guard {state.model}`")
-    return Ask(due) if due.roles else Advance(due)
+    accused = ", ".join(map(str, state.accused(release)))
+    return Hold(f"the alarm of slot {accused} is open; see `headgate respond {state.model}`") if accused else None
 
 
 def _soaking(here: Terms, minutes: float, answered: int) -> Step:

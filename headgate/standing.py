@@ -104,6 +104,12 @@ class State:
         maker = self.maker(self.aliases.get(alias, 0))
         return maker is not None and alias in [stage.alias for stage in maker.rollout[:-1]]
 
+    def accused(self, release: Release) -> tuple[int, ...]:
+        """The slots of the open alarms of severity `incident` about the release's version."""
+        made = release.find(Registered)
+        ours = (a for a in self.alarms.values() if made and a.record.version == made.version)
+        return tuple(alarm.seq for alarm in ours if alarm.record.severity == "incident")
+
     @property
     def rolling(self) -> Release | None:
         """The release whose rollout has begun and not ended."""

@@ -27,7 +27,8 @@ The rules of a release, which `advance` enforces one entry at a time:
 14. A notification is about an earlier entry, and decides nothing.
 15. A release goes through the stages that people were told of, in their order, and through no two rollouts at a time.
     The next stage begins, and people are asked about it if it needs a quorum for itself, only once the one before has
-    `soaked`: for as long, and with as many answers, as was said. All stages so far must still be at its version.
+    `soaked`: for as long, and with as many answers, as was said. All stages so far must still be at its version, and
+    no alarm about it of severity `incident` may be open.
 16. A release halts only when no alias points to its version: a rollout goes back first.
 17. A look is at a version behind its alias, and each version's looks are numbered from 1. Looks, alarms and what comes
     of them belong to no release.

@@ -28,6 +28,7 @@ from story_of import (
     take,
     time_at,
 )
+from watch_of import MONITORING, alarmed, closed, judged, known, monitored, say
 
 from headgate.approval import Statement, as_asked, objections, statement
 from headgate.audit import audit
@@ -369,3 +370,20 @@ def test_people_outside_are_told_whom_a_stage_serves():
     told = {book.ledger.entries[n.about].body["alias"]: n.body for n in due(book.ledger.entries, lambda _: (line,))}
     assert "It is used for: 5% of everybody. Everybody else is served as before." in told["pilot"]
     assert "From now on a new version of tiny is in use." in told["champion"]
+
+
+def test_an_alarm_in_use_stops_a_rollout_until_a_person_ends_it():
+    book = soaked(in_stage(1, Book(STAGED + MONITORING)))
+    found = judged(until="2026-07-01T14:00:00.000Z", harmed=True)
+    say(book, monitored(book, known(book), found, alias="internal"), minutes=minutes(book))
+    slot = say(book, alarmed(book, found, "ranks"), minutes=minutes(book))
+    release, why = book.release("tiny-1"), f"the alarm of slot {slot}"
+    held = step(book.state, release, 0, time_at(10**4))
+    assert held == Hold(f"{why} is open; see `headgate respond tiny`")
+    looked = {str(n): () for n, _ in enumerate(release.approvals)}
+    assert any(why in reason for reason in refusals(book.state, release, "pilot", Seen(live=None), looked))
+    forged = later(book.copy(), intention(book, "tiny-1"))
+    with pytest.raises(Tampered, match="no open incident of the version in use"):
+        fold(MODEL, forged.ledger.entries)
+    say(book, closed(slot, "ranks"), minutes=minutes(book))
+    assert step(book.state, book.release("tiny-1"), 0, time_at(10**4)) == Advance(release.rollout[1])
