@@ -47,15 +47,15 @@ def follow(desk: Desk) -> Followed:
     """Do whatever the newest looks demand and nobody has done yet, also what a process left that died after a look."""
     done, stuck = [*_raise_alarms(desk), *_close_warnings(desk), *_remind(desk)], []
     harmful = [alarm.record for alarm in desk.state().alarms.values() if alarm.record.response == "retreat"]
-    for version, reason in {said.version: said.reason for said in harmful}.items():
+    for version, said in {said.version: said for said in harmful}.items():
         try:
-            done += retreat(desk.home.root, desk.model, version, reason)
+            done += retreat(desk.home.root, desk.model, version, said.reason, said.playbook)
         except HeadgateError as error:
             stuck.append(f"version {version} is still in use: {error}")
     return Followed(tuple(done), tuple(stuck))
 
 
-def retreat(home: Path, model: str, version: int, reason: str) -> tuple[str, ...]:
+def retreat(home: Path, model: str, version: int, reason: str, playbook: str) -> tuple[str, ...]:
     """Take every alias from a version, if any points to it. What was done, in a sentence; empty if there was nothing.
 
     A rollout of it ends; else its aliases get the versions that they had before. No evaluation and no approval.
@@ -68,7 +68,7 @@ def retreat(home: Path, model: str, version: int, reason: str) -> tuple[str, ...
         return ()
     why = plain(reason)[:_MOST]
     if maker.is_rolling:
-        call_off(desk, maker, why=why, who=WHO)
+        call_off(desk, maker, why=why, who=WHO, playbook=playbook)
     else:
         take_back(desk, client(desk.home), maker, why=why, who=WHO)
     there = desk.state().aliases
