@@ -113,14 +113,18 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     people who owe an answer are reminded; what nobody approved in time is halted. Exit code 1 while an incident is
     open.
     """
+    from tasks.place import models_of
+
+    names = [known(site, model, model)] if model else models_of(site.home)
+    from flows.rollout import ready
+
+    ready(site.home, names)
     from flows.overview import show_watch
     from tasks.guard import clear, look_after
-    from tasks.place import models_of
     from tasks.record import Desk
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
-    names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: (*look_after(site.home, name), *_rolled(site.home, name)) for name in names}
     _tell(site.home, [name for name in names if done[name] or slot is not None])
     open_ones = {name: Desk(site.home, name).state().incidents for name in names}
@@ -144,12 +148,13 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
 
 def _rolled(home: Path, name: str) -> tuple[str, ...]:
-    from tasks.record import standing
-    from tasks.roll import roll_on
+    from flows.rollout import go_on
 
-    rolled = roll_on(home, name)
+    rolled = go_on(home, name)
     if rolled is None:
         return ()
+    from tasks.record import standing
+
     why = "; ".join(rolled.held)
     return (f"the rollout of {rolled.case.release} is {standing(rolled.case).stage}{f': {why}' if why else ''}",)
 
