@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.calibrate import calibrate
+from flows.drill import drill
 from flows.guard import HALTED, as_json, guarded, known
 from flows.operate import approvals, guard, history, promote, rollback
 from flows.prove import check as check_letter
 from flows.prove import checkpoint, prove
 from flows.report import report
+from flows.respond import monitor, respond
+from flows.rollout import rollout
 from flows.serve import serve
 from flows.store import store
 from flows.up import deployments, down, up
@@ -62,10 +65,14 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
       headgate status [MODEL|RELEASE]   what stands, and why
       headgate promote MODEL VERSION    put a version live that people have approved, or say all that it lacks
       headgate report [MODEL]           the page for stakeholders: what is live, how good for whom, decided why, at risk
+      headgate rollout MODEL            where a release stands on its way through the stages, and on with what is due
       headgate history MODEL            what was live when, by whom and why
       headgate rollback MODEL ...       back to the version before, in one step
       headgate serve                    answer with what is live, each subject by its stage; no restart
       headgate guard [MODEL]            put back what somebody else moved; remind, escalate, halt what is overdue
+      headgate monitor [MODEL]          how does it do in use? by the plan in its own package
+      headgate respond MODEL            what went wrong in use, and which steps are due
+      headgate drill MODEL [SITUATION]  go through a playbook on purpose, and time it
       headgate audit [MODEL]            is all of it true?
       headgate verify PACKAGE           is this package true? offline, by itself
       headgate checkpoint MODEL         what to keep elsewhere, so that nobody can rewrite the ledger unseen
@@ -84,7 +91,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
 @click.pass_obj
 @guarded
 def demo(site: Site, fast: bool, as_json: bool) -> int:
-    """Tell the whole story on real data: four releases, two of them halted, and an audit."""
+    """Tell the whole story on real data: five releases, of which two are halted and one is taken back, and an audit."""
     from flows.run import prepare
 
     prepare(site.home)
@@ -264,9 +271,13 @@ for command in (
     check_letter,
     promote,
     rollback,
+    rollout,
     history,
     report,
     guard,
+    monitor,
+    respond,
+    drill,
     serve,
     approvals,
     up,

@@ -17,6 +17,7 @@ import flows
 from flows.progress import line, told
 from flows.run import run_release
 from flows.show import show_intervals
+from flows.trial import in_use
 from headgate.estimate import Estimate, difference
 from headgate.home import Home
 from headgate.judgement import Judged
@@ -28,7 +29,7 @@ from headgate.walk import Findings
 from tasks import serve, warm
 from tasks.approve import answer, new_throwaway_key
 from tasks.audit import audit_all
-from tasks.extract import extract, flip
+from tasks.extract import extract, flip, staged
 from tasks.record import Desk, reopen, standing
 
 MODEL = "employment"
@@ -52,7 +53,8 @@ def demo(home: Path, *, as_json: bool, look: bool) -> int:
         _act("b", "A better candidate takes over", "promoted", lambda: _release(home, folder, tables["better"], keys)),
         _act("c", "Better overall, worse for one group", "halted", lambda: _harmed(home, folder, tables, keys)),
         _act("d", "Dirty training data", "halted", lambda: _release(home, folder, tables["dirty"], keys)),
-        _act("e", "The audit, and one flipped bit", "found", lambda: _audit(home, folder.name)),
+        _act("e", "In use, by one office first", "taken back", lambda: _trial(home, folder, tables["better"], keys)),
+        _act("f", "The audit, and one flipped bit", "found", lambda: _audit(home, folder.name)),
     ]
     warm.dismiss()
     _ledger(home, folder.name)
@@ -115,6 +117,16 @@ def _harmed(home: Path, folder: Path, tables: Mapping[str, Path], keys: Mapping[
     return name, stage
 
 
+def _trial(home: Path, folder: Path, table: Path, keys: Mapping[str, Path]) -> tuple[str, str]:
+    staged(folder / "policy.toml")
+    line(out, "The policy now has three stages: a new version is tried by the training office before anybody else.\n")
+    name, stage = _release(home, folder, table, keys)
+    if stage != "rolling":
+        return name, stage
+    line(out, "  That office has a new form, which asks for ages in months. No table shows that before.")
+    return name, in_use(home, folder, out)
+
+
 def _tell(desk: Desk, name: str) -> None:
     state = desk.state()
     halted = state.release(name).halted
@@ -123,7 +135,7 @@ def _tell(desk: Desk, name: str) -> None:
     if evaluated is not None:
         show_intervals(Judged.model_validate_json(desk.evidence.get(evaluated.judged)), out)
     if halted is None:
-        out.print(f"[green]{name} is promoted:[/] {live}.")
+        out.print(f"[green]{name} is {state.release(name).stage}:[/] {live}.")
     else:
         out.print(f"[red]{name} is halted[/] at {halted.step}: {live}, as before.")
         _plan(halted)
@@ -163,7 +175,7 @@ def _ledger(home: Path, model: str) -> None:
     out.rule(f"[bold]The ledger of {model}: every decision, hash-chained and signed", align="left")
     for e in Desk(home, model).ledger().entries:
         said = sentence(record_of(e.kind, dict(e.body)))
-        line(out, f"{e.seq:>4}  {e.release:<15} {e.actor:<17} {e.kind:<18} {said}")
+        line(out, f"{e.seq:>4}  {e.release or '':<15} {e.actor:<17} {e.kind:<18} {said}")
     out.print()
 
 

@@ -113,15 +113,19 @@ def guard(site: Site, model: str | None, slot: int | None, reason: str | None, w
     people who owe an answer are reminded; what nobody approved in time is halted; the flags of routers, where there
     are any, are written again from the ledgers. Exit code 1 while an incident is open.
     """
+    from tasks.place import models_of
+
+    names = [known(site, model, model)] if model else models_of(site.home)
+    from flows.rollout import ready
+
+    ready(site.home, names)
     from flows.overview import show_watch
     from tasks.guard import clear, look_after
-    from tasks.place import models_of
     from tasks.record import Desk
     from tasks.route import keep_up
 
     if slot is not None:
         clear(site.home, known(site, model or "", str(model)), slot, reason=_reason(reason), who=who)
-    names = [known(site, model, model)] if model else models_of(site.home)
     done = {name: (*look_after(site.home, name), *_rolled(site.home, name)) for name in names}
     keep_up(site.home)
     _tell(site.home, [name for name in names if done[name] or slot is not None])
@@ -146,11 +150,15 @@ def approvals(site: Site, model: str | None, as_json: bool) -> None:
 
 
 def _rolled(home: Path, name: str) -> tuple[str, ...]:
-    from tasks.record import standing
-    from tasks.roll import roll_on
+    from flows.rollout import go_on
 
-    case = roll_on(home, name)
-    return () if case is None else (f"the rollout of {case.release} went on: it is {standing(case).stage}",)
+    rolled = go_on(home, name)
+    if rolled is None:
+        return ()
+    from tasks.record import standing
+
+    why = "; ".join(rolled.held)
+    return (f"the rollout of {rolled.case.release} is {standing(rolled.case).stage}{f': {why}' if why else ''}",)
 
 
 def _tell(home: Path, names: Sequence[str]) -> None:

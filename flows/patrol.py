@@ -38,11 +38,11 @@ def guard(home: str = ".headgate") -> State[None]:
 def _patrol(home: Path, model: str) -> str | None:
     try:
         done = look_after(str(home), model)
-        went_on = roll_on(home, model)
-        if went_on is not None:
-            _show(went_on)
+        rolled = roll_on(home, model)
+        if rolled is not None and rolled.moved:
+            _show(rolled.case)
         notify(home, model)
-        if done or went_on:
+        if done or (rolled is not None and rolled.moved):
             from tasks.report import refresh  # its figures are imported only where there is something to tell
 
             refresh(home, model)

@@ -9,6 +9,7 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 
 from headgate import records as r
+from headgate.phase import Soaked
 from headgate.record import Record
 from tasks.approve import approve
 from tasks.ask import asked, waits
@@ -40,7 +41,7 @@ STEPS: dict[Callable[[Case], object], type[Record]] = {
     package: r.Packaged,
     approve: r.ApprovalRequested,
     promote: r.Promoted,
-    roll: r.Soaked,
+    roll: Soaked,
     halt: r.Halted,
 }
 

@@ -8,9 +8,16 @@ from typing import Any
 
 from headgate.approval import moment, objections
 from headgate.ledger import Anomaly
+from headgate.phase import Terms
 from headgate.policy_file import parse
 from headgate.record import Record
-from headgate.records import ApprovalRequested, Approved, PromotionStarted, Rejected, Requested, Terms
+from headgate.records import (
+    ApprovalRequested,
+    Approved,
+    PromotionStarted,
+    Rejected,
+    Requested,
+)
 from headgate.release import Answer
 from headgate.revocation import revocation_objections
 from headgate.rollout import quorum, terms

@@ -25,6 +25,7 @@ from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.excuse import adds, standing
 from headgate.finding import DataReport
+from headgate.inquest import AGAIN
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
@@ -206,5 +207,6 @@ _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     Evaluated: _verdict,
     Packaged: _package,
     **ASSENT,
+    **AGAIN,
 }
 """What can be computed again, by kind of record."""

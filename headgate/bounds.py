@@ -207,6 +207,26 @@ def calibration_error(value: ArrayLike, variances: ArrayLike, n: ArrayLike, alph
     return np.maximum(v - bias - noise, 0.0), np.maximum(v + noise, unvarying(v, 0.0, 1.0, n, alpha)[1])
 
 
+def total_variation(value: ArrayLike, cells: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Sides:
+    """Bounds of the total variation distance between what n rows were drawn from and a distribution that is known.
+
+    Lower: a sample is at most w away from what it was drawn from, and distances obey the triangle inequality. That w is
+    the smaller of two, both of which depend on no observation: a union of Hoeffding's bound over all sets of cells
+    (Bretagnolle, Huber and Carol; van der Vaart and Wellner, Weak Convergence (1996), A.6.6), which is better for few
+    cells; and the expected distance, at most sqrt((cells - 1) / n) / 2 (Cauchy and Schwarz), with McDiarmid's deviation
+    (Surveys in Combinatorics (1989) 148), as one row moves the distance by 1 / n at most. Upper: the distance is convex
+    in the sample, so its expectation is never below the truth (Jensen), and McDiarmid's deviation remains.
+
+    Args:
+        value: the distance of the sample. cells: how many there are, fixed before a row was seen.
+    """
+    v, k, rows, rare = _real(value), _real(cells), np.maximum(_real(n), 1), -log(alpha)
+    deviation = np.sqrt(rare / (2 * rows))
+    away = np.minimum(np.sqrt((k * log(2.0) + rare) / (2 * rows)), np.sqrt((k - 1) / rows) / 2 + deviation)
+    known = _real(n) > 0
+    return np.where(known, np.maximum(v - away, 0.0), 0.0), np.where(known, np.minimum(v + deviation, 1.0), 1.0)
+
+
 def quantile(ascending: Sequence[float], share: float, alpha: float) -> Bounds:
     """Bounds of one quantile from order statistics, free of any distribution; infinite where n is too small.
 

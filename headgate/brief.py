@@ -15,7 +15,6 @@ from headgate.policy import Policy
 from headgate.records import Registered, Requested
 from headgate.release import Release
 from headgate.revision import changes
-from headgate.rollout import who_is_in
 from headgate.signers import AllowedSigners
 
 MOST_PEOPLE = 5
@@ -130,7 +129,7 @@ def _stage(release: Release) -> Iterable[str]:
         if reached.soaked is not None
     ]
     due = next(terms for terms in release.rollout if terms.name == stage)
-    yield f"Asked is about the stage **{escaped(stage)}**, which serves {escaped(who_is_in(due))}. Before it:"
+    yield f"Asked is about the stage **{escaped(stage)}**, which serves {escaped(due.who)}. Before it:"
     yield table(("stage", "since", "minutes", "requests answered"), rows)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 
+from headgate.alarm import Monitored
 from headgate.entry import Entry, moment
 from headgate.ledger import Ledger
 from headgate.records import (
@@ -20,6 +21,7 @@ from headgate.records import (
     record_of,
 )
 from headgate.release import Answer, Release, Waiver
+from headgate.standing import Alarm
 from headgate.state import State
 from headgate.story import sentence
 from headgate.watch import Incident, IncidentClosed, Notified
@@ -27,7 +29,9 @@ from headgate.watch import Incident, IncidentClosed, Notified
 MOST = 200
 """Decisions, and answers of people, that a page tells; of older ones it says how many there are."""
 
-_STEPS = frozenset(KINDS[kind] for kind in (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified))
+_STEPS = frozenset(
+    KINDS[kind] for kind in (Snapshot, Trained, Registered, Packaged, PromotionStarted, Notified, Monitored)
+)
 """What was done, and decides nothing by itself."""
 
 _TROUBLES = frozenset(KINDS[kind] for kind in (Incident, IncidentClosed))
@@ -90,6 +94,22 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Bell:
+    """An open alarm about a version in use. `until` is None for a warning; `late` says that nobody came in time."""
+
+    slot: int
+    version: int
+    check: str
+    severity: str
+    playbook: str
+    reason: str
+    since: str
+    until: str | None
+    steps: int
+    late: bool
+
+
+@dataclass(frozen=True)
 class Chronicle:
     """All of it. Of decisions and replies the newest `MOST`; how many are older is told with them."""
 
@@ -99,6 +119,7 @@ class Chronicle:
     older_replies: int
     waivers: tuple[Excuse, ...]
     incidents: tuple[Trouble, ...]
+    alarms: tuple[Bell, ...]
 
 
 def chronicle(ledger: Ledger, state: State, made: str) -> Chronicle:
@@ -113,6 +134,7 @@ def chronicle(ledger: Ledger, state: State, made: str) -> Chronicle:
         older_replies=max(0, len(replies) - MOST),
         waivers=tuple(_excuse(state, waiver, made) for waiver in [*state.waivers.values()][::-1]),
         incidents=tuple(_troubles(troubles)[::-1]),
+        alarms=tuple(map(_bell, [*state.alarms.values()][::-1])),
     )
 
 
@@ -150,6 +172,22 @@ def _excuse(state: State, waiver: Waiver, made: str) -> Excuse:
         people=tuple(f"{p.person} as {p.role}" for p in said.people),
         reason=said.reason,
         used_by=tuple(r.id for r in state.releases.values() if waiver.seq in {w.seq for w in r.waivers}),
+    )
+
+
+def _bell(alarm: Alarm) -> Bell:
+    said = alarm.record
+    return Bell(
+        slot=alarm.seq,
+        version=said.version,
+        check=said.check,
+        severity=said.severity,
+        playbook=said.playbook,
+        reason=said.reason,
+        since=alarm.time,
+        until=said.respond_by,
+        steps=len(alarm.steps),
+        late=alarm.overdue,
     )
 
 

@@ -70,7 +70,7 @@ def _of_model(folder: str, policy: Policy, home: str) -> tuple[Deployment, ...]:
 
 
 def _of_home(home: str) -> tuple[Deployment, ...]:
-    return (_deployment("guard", "all", {"home": home}, EVERY_MINUTE, "CANCEL_NEW"),)
+    return tuple(_deployment(flow, "all", {"home": home}, EVERY_MINUTE, "CANCEL_NEW") for flow in ("guard", "monitor"))
 
 
 _FLOWS = {
@@ -93,6 +93,11 @@ _FLOWS = {
         "flows.patrol.guard",
         "Finish what a dead process left, put back aliases that somebody else moved, remind, escalate, and halt what "
         "nobody approved in time.",
+    ),
+    "monitor": (
+        "flows.monitor.monitor",
+        "Look at every version in use as often as the plan in its package says, raise alarms, and go back where the "
+        "plan says so.",
     ),
 }
 """Of each flow, where it is and what it does."""

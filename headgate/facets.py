@@ -17,9 +17,16 @@ from headgate.entry import Digest
 from headgate.excuse import covers
 from headgate.finding import DataReport
 from headgate.judgement import Judged, Judgement
-from headgate.records import Evaluated, PromotionStarted, Registered, Rejected, Table, Terms, Trained
+from headgate.phase import Terms
+from headgate.records import (
+    Evaluated,
+    PromotionStarted,
+    Registered,
+    Rejected,
+    Table,
+    Trained,
+)
 from headgate.release import Answer, Waiver
-from headgate.rollout import who_is_in
 from headgate.verdict import Verdict
 
 PRODUCER = "urn:headgate:lineage:v1"
@@ -124,7 +131,7 @@ def alias(model: str, started: PromotionStarted, registered: Registered) -> Json
 
 def traffic(model: str, stage: Terms, **more: Json) -> Json:
     """Whom a stage of the rollout serves."""
-    served = facet("documentation", description=who_is_in(stage), contentType="text/plain")
+    served = facet("documentation", description=stage.who, contentType="text/plain")
     return dataset(HOUSE, f"{model}.traffic.{stage.name}", "TRAFFIC", None, facets=served, **more)
 
 

@@ -46,6 +46,7 @@ class Live:
         release: the release that made the version. people, why: who put it there, and why.
         certified_until: the last day that the policy certifies it for, None if that cannot be told.
         before: the version that a rollback would take it to. doubts: when MLflow showed another version.
+        serves: of a stage before the last one, whom it serves; None for everybody else, or where that is not known.
     """
 
     alias: str
@@ -57,11 +58,12 @@ class Live:
     certified_until: date | None
     before: int | None
     doubts: tuple[str, ...]
+    serves: str | None = None
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A release that waits for people, or for its promotion once nothing is `owed`."""
+    """A release that waits for people, or for its promotion once nothing is `owed`. `stage`: which is asked about."""
 
     release: str
     version: int
@@ -71,6 +73,7 @@ class Wait:
     since: str
     until: str
     overdue: bool
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ def _live(state: State, reader: Reader, all_spans: tuple[Span, ...]) -> Iterator
             certified_until=_after(first, policy.renewal.certify_days) if first and policy else None,
             before=next(reversed(state.behind.get(span.alias, ())), None),
             doubts=tuple(_doubts(span)),
+            serves=span.serves,
         )
 
 
@@ -193,6 +197,7 @@ def _waits(state: State, made: str) -> Iterator[Wait]:
             since=release.requests[-1].time,
             until=expires,
             overdue=moment(expires) <= moment(made),
+            stage=release.question.stage,
         )
 
 

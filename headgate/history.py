@@ -42,6 +42,7 @@ class Span:
         people: who agreed, each with the role, or who rolled back.
         why: the promotion's or the rollback's reason.
         doubts: what the registry showed meanwhile, and windows in which it was being moved.
+        serves: of a stage before the last one, whom it serves, in words, where that is known.
     """
 
     alias: str
@@ -53,6 +54,7 @@ class Span:
     people: tuple[str, ...]
     why: str
     doubts: tuple[Doubt, ...] = ()
+    serves: str | None = None
 
     def covers(self, at: str) -> bool:
         """Whether a time, RFC 3339 with a zone, lies in it; its end belongs to the next one."""
@@ -91,7 +93,8 @@ def _span(told: list[Entry], entry: Entry, record: Promoted | RolledBack, versio
     people = (start.actor,) if back is not None else tuple(_people(told, intention))
     why = f"rolled back: {back}" if back is not None else "every gate passed or is waived, and the quorum agreed"
     window = Doubt(start.seq, MOVING, None, start.time, entry.time)
-    return Span(record.alias, version, entry.seq, entry.time, None, entry.release, people, why, (window,))
+    serves = record.serves if isinstance(record, Promoted) else None
+    return Span(record.alias, version, entry.seq, entry.time, None, entry.release, people, why, (window,), serves)
 
 
 def _people(told: list[Entry], intention: object) -> Iterable[str]:

@@ -23,6 +23,7 @@ from headgate.facets import HOUSE, PRODUCER, RUN_EVENT, Json
 from headgate.finding import DataReport
 from headgate.judgement import Judged
 from headgate.ledger import Ledger
+from headgate.phase import Soaked
 from headgate.record import Record
 from headgate.records import record_of
 from headgate.release import Release
@@ -160,7 +161,7 @@ _BESIDE = (Reminded, Escalated, Withdrawn)
 def _step(at: _At, record: Record) -> Iterator[Json]:
     name, done = _STEPS[type(record)]
     # What happens once in a release needs no number to be told from others.
-    again = isinstance(record, r.Approved | r.Soaked) or getattr(record, "stage", None)
+    again = isinstance(record, r.Approved | Soaked) or getattr(record, "stage", None)
     step = f"{name}/{at.entry.seq}" if again else name
     told = done(at, record)
     yield _event(at, "START", step, at.before.time, _Done())
@@ -294,7 +295,7 @@ def _answered(at: _At, record: r.Approved) -> _Done:
     return _Done(f.approvals(said, package=package), (at.kept("package", package),), failure=declined)
 
 
-def _soaked(at: _At, record: r.Soaked) -> _Done:
+def _soaked(at: _At, record: Soaked) -> _Done:
     answered = {"inputFacets": f.facet("inputStatistics", rowCount=record.requests)}
     return _Done(inputs=(at.candidate(), *at.traffic(record.stage, **answered)))
 
@@ -311,7 +312,7 @@ _STEPS: dict[type[Record], tuple[str, Callable[[_At, Any], _Done]]] = {
     r.Evaluated: ("evaluate", _evaluated),
     r.Packaged: ("package", _packaged),
     r.ApprovalRequested: ("approve", _asked),
-    r.Soaked: ("soak", _soaked),
+    Soaked: ("soak", _soaked),
     r.Approved: ("answer", _answered),
     r.Rejected: ("answer", _answered),
     r.Halted: ("halt", _halted),

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from headgate.alarm import Alarmed, AlarmOverdue
 from headgate.entry import Entry
 from headgate.markdown import plain
 from headgate.oversight import Event, Notify
-from headgate.records import ApprovalRequested, Halted, record_of
+from headgate.records import ApprovalRequested, Halted, Promoted, record_of
 from headgate.story import sentence
 from headgate.watch import Escalated, Notified, Reminded
 
@@ -25,8 +26,10 @@ EVENTS: Mapping[str, Event] = {
     "halted": "halted",
     "rolled_back": "rolled_back",
     "incident": "incident",
+    "alarmed": "incident",
+    "alarm_overdue": "overdue",
 }
-"""The kinds of entry that people are told of, and what that is called to them."""
+"""The kinds of entry that people are told of, and what that is called to them; see `event_of`."""
 
 MOST_TRIES = 3
 """A channel that failed so often for one entry is not tried again."""
@@ -68,9 +71,20 @@ def due(entries: Iterable[Entry], plan_of: Callable[[str | None], tuple[Notify, 
         _notice(entry, line)
         for entry in told
         if entry.kind in EVENTS
-        for line in plan_of(entry.release)
-        if EVENTS[entry.kind] in line.events and 0 <= tries.get((entry.seq, line.channel), 0) < MOST_TRIES
+        for line in plan_of(_release(entry))
+        if event_of(entry) in line.events and 0 <= tries.get((entry.seq, line.channel), 0) < MOST_TRIES
     )
+
+
+def event_of(entry: Entry) -> Event:
+    """What an entry of `EVENTS` is called to people."""
+    return "warning" if entry.kind == "alarmed" and entry.body["severity"] == "warning" else EVENTS[entry.kind]
+
+
+def _release(entry: Entry) -> str | None:
+    """Whose communication plan is followed: of an alarm, that of the release which made the version."""
+    told = record_of(entry.kind, dict(entry.body))
+    return told.release if isinstance(told, Alarmed | AlarmOverdue) else entry.release
 
 
 def _tries(told: list[Entry]) -> dict[tuple[int, str], int]:
@@ -85,7 +99,7 @@ def _tries(told: list[Entry]) -> dict[tuple[int, str], int]:
 
 
 def _notice(entry: Entry, line: Notify) -> Notice:
-    event = EVENTS[entry.kind]
+    event = event_of(entry)
     words = _technical if line.template == "technical" else _plain
     subject, body = words(entry, event)
     return Notice(entry.seq, event, line, plain(subject), "\n".join(map(plain, body)) + "\n")
@@ -102,6 +116,8 @@ def _technical(entry: Entry, event: Event) -> tuple[str, list[str]]:
 def _next(entry: Entry, event: Event) -> str:
     if event in ("asked", "reminded", "escalated"):
         return f"headgate approve {entry.release} --role ROLE --key KEY"
+    if entry.kind in ("alarmed", "alarm_overdue"):
+        return f"headgate respond {entry.model}"
     if event == "incident":
         return f"headgate guard {entry.model}"
     return f"headgate status {entry.release}" if entry.release else f"headgate history {entry.model}"
@@ -109,12 +125,20 @@ def _next(entry: Entry, event: Event) -> str:
 
 def _plain(entry: Entry, event: Event) -> tuple[str, list[str]]:
     name = entry.model
-    subject, words = _WORDS[event]
+    subject, words = _spoken(entry, event)
     return subject.format(name=name), [words.format(name=name), *_more(entry)]
+
+
+def _spoken(entry: Entry, event: Event) -> tuple[str, str]:
+    if entry.body.get("serves"):
+        return _PARTLY
+    return _IN_USE if (entry.kind, event) == ("alarmed", "incident") else _WORDS[event]
 
 
 def _more(entry: Entry) -> list[str]:
     record = record_of(entry.kind, dict(entry.body))
+    if isinstance(record, Promoted) and record.serves is not None:
+        return [f"It is used for: {record.serves}. Everybody else is served as before."]
     if isinstance(record, ApprovalRequested):
         about = "" if record.stage is None else f"It is about more people than before: {record.stage}. "
         return [f"{about}Asked are: {', '.join(record.roles)}. The answer is needed by {record.expires[:10]}."]
@@ -124,6 +148,8 @@ def _more(entry: Entry) -> list[str]:
         return [f"{record.to} may now answer instead of {record.role}."]
     return []
 
+
+_PARTLY = ("{name}: a new version is tried out", "A new version of {name} is in use for some, before it is for all.")
 
 _WORDS: Mapping[Event, tuple[str, str]] = {
     "asked": (
@@ -150,4 +176,17 @@ _WORDS: Mapping[Event, tuple[str, str]] = {
         "{name}: something was changed outside of the agreed way",
         "Somebody changed which version of {name} is in use, outside of the agreed way. It is being looked into.",
     ),
+    "warning": (
+        "{name}: something has changed",
+        "What {name} is asked, or what it answers, has changed. It stays in use, and people look into it.",
+    ),
+    "overdue": (
+        "{name}: nobody has answered yet",
+        "Something went wrong with {name}, and nobody has begun with the steps that were agreed for it.",
+    ),
 }
+
+_IN_USE = (
+    "{name}: something went wrong in use",
+    "{name} does not work in use as was agreed. The steps that were agreed for this are being taken.",
+)

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from headgate.part import Name, Part, Text
 
 Event = Literal[
-    "asked", "reminded", "escalated", "approved", "rejected", "promoted", "halted", "rolled_back", "incident"
-]
+    "asked", "reminded", "escalated", "approved", "rejected", "promoted", "halted", "rolled_back", "incident",
+    "warning", "overdue",
+]  # fmt: skip
 """The points at which people are told."""
 
 

@@ -15,6 +15,7 @@ from headgate.canonical import short
 from headgate.facets import files_digest
 from headgate.judgement import Judged
 from headgate.markdown import plain
+from headgate.phase import Terms
 from headgate.records import (
     ApprovalRequested,
     Evaluated,
@@ -24,12 +25,10 @@ from headgate.records import (
     Requested,
     Snapshot,
     Table,
-    Terms,
     Trained,
     Validated,
 )
 from headgate.release import Reached, Release
-from headgate.rollout import who_is_in
 from headgate.verdict import Verdict
 
 PEDIGREE = "lineage.svg"
@@ -241,7 +240,7 @@ def _stages(release: Release, stages: tuple[Terms, ...]) -> tuple[_Box, ...]:
 
 
 def _stage(stage: Terms, row: int, reached: Reached | None) -> _Box:
-    who = who_is_in(stage)
+    who = stage.who
     if reached is None:
         return _Box(stage.alias, ("not moved yet", who), f"stage {stage.name}: {who}", dashed=True, column=5, row=row)
     moved, soaked = reached.record, reached.soaked

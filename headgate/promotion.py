@@ -96,6 +96,8 @@ def _of_stages(state: State, release: Release) -> Iterator[str]:
         yield f"the rollout of {other.id} has not ended: `headgate rollback {state.model}` ends it"
     if release.reached and not state.holds(release):
         yield "a stage that it had reached is not at its version any more"
+    for slot in state.accused(release):
+        yield f"the alarm of slot {slot} about its version is open; see `headgate respond {state.model}`"
     if release.stage == "rolling" and release.reached[-1].soaked is None:
         here = release.rollout[len(release.reached) - 1]
         long, much = f"{here.soak_minutes:g} minutes", f"{here.min_requests:,} requests"

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field, model_validator
 
+from headgate.alarm import AlarmClosed, Alarmed, AlarmOverdue, Drilled, Monitored, StepTaken
 from headgate.entry import Digest
 from headgate.errors import Tampered
+from headgate.phase import Soaked, Terms
 from headgate.record import Record, Time
 from headgate.verdict import NamedVerdict, Verdict
 from headgate.waived import Waived, WaiverRevoked
@@ -126,24 +128,6 @@ class Packaged(Record):
     package: Digest
 
 
-class Terms(Record):
-    """A stage of the rollout, as the people who are asked agree to it.
-
-    Attributes:
-        audience: per attribute the values that belong to it; empty for everybody. share: of the audience, in [0, 1].
-        soak_minutes, min_requests: how long it lasts, and how much it answers, before the next stage may begin.
-        roles: the quorum that this stage needs for itself, once the stage before has soaked; empty for none.
-    """
-
-    name: str
-    alias: str
-    audience: dict[str, tuple[str, ...]]
-    share: float
-    soak_minutes: float
-    min_requests: int
-    roles: dict[str, Annotated[int, Field(ge=1)]]
-
-
 class ApprovalRequested(Record):
     """People are asked: the quorum per role, until when it counts, and which roles may agree without a signature.
 
@@ -199,24 +183,17 @@ class PromotionStarted(Record):
 
 
 class Promoted(Record):
-    """The alias was moved and read back. `started` is the slot of the intention."""
+    """The alias was moved and read back.
+
+    Attributes:
+        started: the slot of the intention. serves: whom the stage serves, in words; None for the last one.
+    """
 
     alias: str
     old: int | None
     new: int
     started: int
-
-
-class Soaked(Record):
-    """A stage lasted as long, and answered as much, as the policy demands before the next one.
-
-    Attributes:
-        minutes: since the alias was moved. requests: that were answered there by the version, as the router wrote down.
-    """
-
-    stage: str
-    minutes: float
-    requests: int
+    serves: str | None = None
 
 
 class PromotionUndone(Record):
@@ -274,6 +251,12 @@ RECORDS: dict[str, type[Record]] = {
     "escalated": Escalated,
     "approval_withdrawn": Withdrawn,
     "notified": Notified,
+    "monitored": Monitored,
+    "alarmed": Alarmed,
+    "step_taken": StepTaken,
+    "alarm_overdue": AlarmOverdue,
+    "alarm_closed": AlarmClosed,
+    "drilled": Drilled,
 }
 """The kinds of entry. Of another kind no state is derived."""
 

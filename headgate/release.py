@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from headgate.entry import moment
 from headgate.errors import BadInput
+from headgate.phase import Soaked, Terms
 from headgate.record import Record
 from headgate.records import (
     ApprovalRequested,
@@ -22,8 +23,6 @@ from headgate.records import (
     Rejected,
     Requested,
     Snapshot,
-    Soaked,
-    Terms,
     Trained,
     Validated,
 )
@@ -199,6 +198,12 @@ class Release:
     def next_stage(self) -> Terms | None:
         """The stage that comes next; None after the last one, or where there was only one."""
         return next(iter(self.rollout[len(self.reached) :]), None)
+
+    @property
+    def serves(self) -> str | None:
+        """Whom the next stage serves, in words; None for the last one, or where there is only one."""
+        due = self.next_stage
+        return None if due is None or due == self.rollout[-1] else due.who
 
     def last_alias(self, only: str) -> str:
         """The alias of the last stage; `only`, where people were told of no stages."""

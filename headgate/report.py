@@ -128,13 +128,23 @@ def _header(told: Facts, found: tuple[Risk, ...]) -> Markup:
     )
 
 
+_UNDONE = {
+    "halted": "was halted",
+    "rejected": "was declined",
+    "running": "is not finished",
+    "rolling": "has not reached everybody yet",
+}
+"""What is said of a release that did not come to its end, by where it stands."""
+
+
 def standing(told: Facts, found: tuple[Risk, ...]) -> Iterator[tuple[str, str]]:
     """Where the model stands: sentences, each with its tone, about what is live, wrong, waiting and stopped."""
     urgent = [risk.what for risk in found if risk.urgency == "now"]
     waived = any(each.live_as and each.excused for each in told.subjects)
     for live in told.live:
         people = f" by {', '.join(live.people)}" if live.people else ""
-        said = f"Version {live.version} is live as '{live.alias}' since {clock(live.since)}{people}."
+        whom = "" if live.serves is None else f" for {live.serves}"
+        said = f"Version {live.version} is live as '{live.alias}'{whom} since {clock(live.since)}{people}."
         yield "warn" if urgent or waived else "good", said
     if not told.live:
         never = "No release was ever asked for." if told.newest is None else "No version was ever promoted."
@@ -142,10 +152,10 @@ def standing(told: Facts, found: tuple[Risk, ...]) -> Iterator[tuple[str, str]]:
     yield from (("bad", what) for what in urgent)
     for wait in told.waits:
         owed = ", ".join(wait.owed) or "its promotion"
-        yield "warn", f"{wait.release} (version {wait.version}) waits for {owed} until {clock(wait.until)}."
-    if told.newest and told.newest[1] in ("halted", "rejected", "running"):
-        said = {"halted": "was halted", "rejected": "was declined", "running": "is not finished"}[told.newest[1]]
-        yield "warn", f"The newest release, {told.newest[0]}, {said}."
+        about = f"version {wait.version}" + ("" if wait.stage is None else f", to reach {wait.stage}")
+        yield "warn", f"{wait.release} ({about}) waits for {owed} until {clock(wait.until)}."
+    if told.newest and told.newest[1] in _UNDONE:
+        yield "warn", f"The newest release, {told.newest[0]}, {_UNDONE[told.newest[1]]}."
 
 
 _NAMES = {

@@ -54,6 +54,11 @@ def _wrong(told: Facts) -> Iterator[Risk]:
             yield Risk(
                 "now", f"An incident is open since {clock(each.since)}: {said}. Until it is closed nothing is promoted."
             )
+    for bell in told.happened.alarms:
+        late = ", and nobody came in time" if bell.late else f", {bell.steps} step(s) taken" if bell.steps else ""
+        urgency: Urgency = "now" if bell.severity == "incident" else "soon"
+        what = f"Version {bell.version} in use, check {bell.check}: {bell.reason} (since {clock(bell.since)}{late})."
+        yield Risk(urgency, what)
     if told.moving is not None:
         yield Risk("now", f"A move was begun and is not closed: {told.moving}.")
     for lost in dict.fromkeys((*told.lost, *(f"{what} of {s.release}" for s in told.subjects for what in s.lost))):

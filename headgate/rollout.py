@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headgate.entry import moment
+from headgate.phase import Soaked, Terms
 from headgate.policy import Policy
-from headgate.records import Soaked, Terms
+from headgate.records import (
+    Evaluated,
+)
 from headgate.release import Release
 from headgate.standing import State
 
@@ -66,10 +69,17 @@ def quorum(policy: Policy, stage: str | None) -> dict[str, int]:
     return {role: max(n, first.get(role, 0)) for role, n in policy.approval.roles.items()}
 
 
-def who_is_in(stage: Terms) -> str:
-    """Whom a stage serves, in words."""
-    groups = " and ".join(f"{name} {' or '.join(values)}" for name, values in sorted(stage.audience.items()))
-    return f"{100 * stage.share:.4g}% of {groups or 'everybody'}" if stage.share < 1 else groups or "everybody"
+def lost(state: State, release: Release) -> Retreat | None:
+    """That a rollout is over, if so: a stage that it has reached, or the last one, is not where it was any more."""
+    if not release.is_rolling:
+        return None
+    gone = {one.record.alias for one in release.reached} - set(state.reaches(release))
+    if gone:
+        return Retreat(f"{', '.join(map(repr, sorted(gone)))} is not at its version any more")
+    last = release.last_alias("")
+    if state.aliases.get(last) != release.step(Evaluated).champion:
+        return Retreat(f"'{last}' is not at the version any more that the gates compared with")
+    return None
 
 
 def step(state: State, release: Release, answered: int, at: str) -> Step:
@@ -79,18 +89,25 @@ def step(state: State, release: Release, answered: int, at: str) -> Step:
         answered: how many requests the version answered in the newest stage since it was reached.
         at: RFC 3339 time in UTC.
     """
-    lost = {one.record.alias for one in release.reached} - set(state.reaches(release))
-    if lost:
-        return Retreat(f"{', '.join(map(repr, sorted(lost)))} is not at its version any more")
+    if (gone := lost(state, release)) is not None:
+        return gone
     last, here, due = release.reached[-1], release.rollout[len(release.reached) - 1], release.next_stage
     if due is None:
         return Hold("the last stage is reached")
     if last.soaked is None:
         minutes = (moment(at) - moment(last.time)).total_seconds() / 60
         return _soaking(here, minutes, answered)
+    if (held := _trouble(state, release)) is not None:
+        return held
+    return Ask(due) if due.roles else Advance(due)
+
+
+def _trouble(state: State, release: Release) -> Hold | None:
+    """What keeps a rollout from going on that a person must look at."""
     if state.incidents:
         return Hold(f"an incident is open; see `headgate guard {state.model}`")
-    return Ask(due) if due.roles else Advance(due)
+    accused = ", ".join(map(str, state.accused(release)))
+    return Hold(f"the alarm of slot {accused} is open; see `headgate respond {state.model}`") if accused else None
 
 
 def _soaking(here: Terms, minutes: float, answered: int) -> Step:

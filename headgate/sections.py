@@ -33,6 +33,7 @@ def live_section(told: Facts, places: Places) -> Iterator[Markup]:
 def _alive(live: Live, told: Facts, places: Places) -> Iterator[tuple[str, object]]:
     made = f", from {live.release}" if live.release else ", from no release that is known"
     yield "Version", joined((element("b", f"version {live.version}"), f" as '{live.alias}'{made}"))
+    yield from (("Serves", who) for who in (live.serves,) if who is not None)
     yield "Since", when(live.since)
     yield "Put there by", ", ".join(live.people) or "nobody is named"
     yield "Why", live.why

@@ -6,7 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from headgate.entry import Entry, moment
-from headgate.records import ApprovalRequested, PromotionStarted, Soaked
+from headgate.phase import Soaked
+from headgate.records import (
+    ApprovalRequested,
+    PromotionStarted,
+)
 from headgate.release import Reached, Release, Request
 from headgate.standing import State, demand
 
@@ -19,6 +23,7 @@ def begin(state: State, release: Release, entry: Entry, record: PromotionStarted
     """
     due, others = release.next_stage, [r.id for r in state.releases.values() if r.is_rolling and r.id != release.id]
     demand(not others, entry, f"no other rollout, but {', '.join(others)} has not ended")
+    demand(not state.accused(release), entry, "no open incident of the version in use")
     demand(due is None or record.alias == due.alias, entry, f"the alias of the next stage, '{due and due.alias}'")
     if release.stage == "rolling":
         demand(due is not None and not due.roles, entry, "a stage that needs no quorum for itself")

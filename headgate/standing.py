@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from headgate.alarm import Alarmed, Monitored, StepTaken
 from headgate.entry import Entry
 from headgate.errors import BadInput, Tampered
 from headgate.kept import Kept
@@ -24,6 +25,17 @@ class Intention:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """An open alarm, the slot and time of its record, the steps that were taken, and whether nobody came in time."""
+
+    seq: int
+    time: str
+    record: Alarmed
+    steps: tuple[StepTaken, ...] = ()
+    overdue: bool = False
+
+
+@dataclass(frozen=True)
 class State:
     """What stands about a model.
 
@@ -36,6 +48,7 @@ class State:
         incidents: those that are open, by their slots.
         restores: of each alias, the times at which an incident about it was closed.
         makers: the release that registered each version.
+        looks: the newest look of the monitor at each version. alarms: those that are open, by their slots.
     """
 
     model: str
@@ -47,6 +60,8 @@ class State:
     incidents: Mapping[int, Incident] = field(default_factory=dict)
     restores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     makers: Kept[int, str] = field(default_factory=Kept)
+    looks: Mapping[int, Monitored] = field(default_factory=dict)
+    alarms: Mapping[int, Alarm] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
         """The release called `name`.
@@ -88,6 +103,12 @@ class State:
         """Whether an alias is that of a stage before the last one: who is in it can be served the last one's."""
         maker = self.maker(self.aliases.get(alias, 0))
         return maker is not None and alias in [stage.alias for stage in maker.rollout[:-1]]
+
+    def accused(self, release: Release) -> tuple[int, ...]:
+        """The slots of the open alarms of severity `incident` about the release's version."""
+        made = release.find(Registered)
+        ours = (a for a in self.alarms.values() if made and a.record.version == made.version)
+        return tuple(alarm.seq for alarm in ours if alarm.record.severity == "incident")
 
     @property
     def rolling(self) -> Release | None:

@@ -27,8 +27,15 @@ The rules of a release, which `advance` enforces one entry at a time:
 14. A notification is about an earlier entry, and decides nothing.
 15. A release goes through the stages that people were told of, in their order, and through no two rollouts at a time.
     The next stage begins, and people are asked about it if it needs a quorum for itself, only once the one before has
-    `soaked`: for as long, and with as many answers, as was said. All stages so far must still be at its version.
+    `soaked`: for as long, and with as many answers, as was said. All stages so far must still be at its version, and
+    no alarm about it of severity `incident` may be open.
 16. A release halts only when no alias points to its version: a rollout goes back first.
+17. A look is at a version behind its alias, and each version's looks are numbered from 1. Looks, alarms and what comes
+    of them belong to no release.
+18. An alarm is of the newest look at a version. A version has at most one open alarm for each check.
+19. A step of an open alarm is taken once, and nobody is reminded of one twice, nor before its time.
+20. An incident is closed by a person; a warning also by itself.
+21. A drill follows the plan of a release that was packaged, and takes no longer than has passed. It decides nothing.
 
 A ledger that breaks a rule was not written by this code, or not by it alone: `Tampered`, with the entry's slot.
 """
@@ -38,8 +45,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from headgate import sideline, stages
+from headgate import lookout, sideline, stages
 from headgate.ledger import Entry
+from headgate.phase import Soaked
 from headgate.record import Record
 from headgate.records import (
     ApprovalRequested,
@@ -52,7 +60,6 @@ from headgate.records import (
     PromotionUndone,
     Registered,
     Requested,
-    Soaked,
     record_of,
 )
 from headgate.release import STEPS, Answer, Reached, Release, Request, Waiver
@@ -61,6 +68,8 @@ from headgate.verdict import Verdict
 from headgate.waived import Waived, WaiverRevoked
 
 __all__ = ["Intention", "State", "advance", "fold"]
+
+_BESIDE = {**sideline.RULES, **lookout.RULES}
 
 
 def fold(model: str, entries: Iterable[Entry]) -> State:
@@ -89,8 +98,8 @@ def advance(state: State, entry: Entry) -> State:
         return _waive(state, entry, record) if isinstance(record, Waived) else _revoke(state, entry, record)
     if isinstance(record, PromotionUndone) and entry.release is None:
         return sideline.undo(state, entry, record)
-    if type(record) in sideline.RULES:
-        return sideline.RULES[type(record)](state, entry, record)
+    if type(record) in _BESIDE:
+        return _BESIDE[type(record)](state, entry, record)
     release = state.releases.get(entry.release or "")
     demand(release is not None and release.is_open, entry, "an entry of an open release")
     assert release is not None  # noqa: S101 - demanded above
@@ -169,7 +178,7 @@ def _begin(state: State, release: Release, entry: Entry, record: PromotionStarte
 def _finish(state: State, release: Release, entry: Entry, record: Promoted) -> State:
     intention = _settled(state, release, entry, record.started)
     same = (record.alias, record.old, record.new) == (intention.alias, intention.old, intention.new)
-    demand(same, entry, "the promotion that was intended")
+    demand(same and record.serves == release.serves, entry, "the promotion that was intended")
     behind = (*state.behind.get(record.alias, ()), *([] if record.old is None else [record.old]))
     if record.new in behind:
         behind = tuple(v for v in behind if v != record.new)

@@ -131,6 +131,7 @@ class Check(Part):
         min, max: where the number must stay; one of them.
         severity: whether a breach is a warning or an incident.
         playbook: the key of the steps that follow.
+        response: `tell` people, or `retreat` at once to the version before as well.
     """
 
     name: Name
@@ -142,6 +143,8 @@ class Check(Part):
     window_hours: Annotated[float, Field(gt=0)]
     severity: Literal["warning", "incident"]
     playbook: Name
+    # Left out where it is absent: a policy without it keeps the digest that it had before there was any.
+    response: Annotated[Literal["tell", "retreat"], Field(exclude_if=lambda what: what == "tell")] = "tell"
 
     @model_validator(mode="after")
     def _one_of(self) -> Check:

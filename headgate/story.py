@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from headgate import alarm as a
 from headgate import records as r
 from headgate import watch as w
 from headgate.canonical import short
 from headgate.markdown import plain
+from headgate.phase import Soaked
 from headgate.record import Record
 from headgate.waived import Waived, WaiverRevoked
 
@@ -41,8 +43,8 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     r.Approved: lambda x: f"{x.person} agreed as {x.role}, {f'key {x.key[:19]}…' if x.key else 'by a click, unsigned'}",
     r.Rejected: lambda x: f"{x.person} declined as {x.role}: {x.reason}",
     r.PromotionStarted: lambda x: f"'{x.alias}' is to move from {_version(x.old)} to {_version(x.new)}",
-    r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}",
-    r.Soaked: lambda x: f"the stage {x.stage} has lasted {x.minutes:,.0f} minutes and answered {x.requests:,} requests",
+    r.Promoted: lambda x: f"'{x.alias}' is {_version(x.new)}{'' if x.serves is None else f', for {x.serves}'}",
+    Soaked: lambda x: f"the stage {x.stage} has lasted {x.minutes:,.0f} minutes and answered {x.requests:,} requests",
     r.PromotionUndone: lambda x: f"'{x.alias}' stays {_version(x.now)}: {x.why}",
     r.Halted: lambda x: f"{x.verdict.name} at {x.step}: {len(x.failures)} finding(s), first '{x.failures[0].what}'",
     Waived: lambda x: (
@@ -64,7 +66,21 @@ _SENTENCES: dict[type[Record], Callable[[Any], str]] = {
     w.Notified: lambda x: (
         f"{x.audience} told about slot {x.about} ({x.event}) by {x.channel}: {x.outcome}{x.detail and f', {x.detail}'}"
     ),
+    a.Monitored: lambda x: f"version {x.version} looked at, look {x.look}: {x.verdict.name}",
+    a.Alarmed: lambda x: (
+        f"{x.severity} of version {x.version}, {x.check}: {x.reason}{_within(x.respond_by)}; playbook {x.playbook}"
+    ),
+    a.StepTaken: lambda x: f"{x.who} did step {x.step} of the alarm of slot {x.alarm}: {x.note}",
+    a.AlarmOverdue: lambda x: f"nobody answered the alarm of slot {x.alarm} ({x.check}) by {x.respond_by}",
+    a.AlarmClosed: lambda x: f"alarm of slot {x.alarm} ({x.check}) closed by {x.who or 'the check itself'}: {x.reason}",
+    a.Drilled: lambda x: (
+        f"{x.who} went through '{x.situation}' on purpose: {len(x.steps)} step(s) in {sum(x.seconds):.0f} s"
+    ),
 }
+
+
+def _within(respond_by: str | None) -> str:
+    return f"; to be answered by {respond_by}" if respond_by else ""
 
 
 def _waivers(record: r.Evaluated) -> str:

@@ -29,7 +29,8 @@ class Findings:
             ``changed_evidence``, ``missing_evidence``, ``broken_rule``, ``not_recomputable``, ``wrong_policy``,
             ``other_champion``, ``other_verdict``, ``other_package``, ``other_quorum``, ``void_approval``,
             ``void_waiver``, ``other_standing``, ``unknown_signer``, ``other_alias``, ``moved_alias``,
-            ``other_page``, ``other_report``, ``other_flags``, and those of `headgate.witness`.
+            ``other_page``, ``other_report``, ``other_flags``, ``other_plan``, ``other_reference``,
+            ``other_window``, ``void_alarm``, ``void_closing``, and those of `headgate.witness`.
         ledger: what was audited; where the chain is broken, it is no ledger.
         checkpoint: the signed note of what was audited, where nothing is wrong and the key is at hand.
     """

@@ -6,10 +6,40 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headgate.errors import BadInput
+
 if TYPE_CHECKING:
     import pandas as pd
 
 SEED = 7
+
+_ONE_STAGE = """[[rollout.stage]]
+name = "broad"
+alias = "champion"
+"""
+_STAGES = """[[rollout.stage]]
+name = "internal"
+alias = "internal"
+audience = { office = ["training"] }
+min_requests = 5000
+
+[[rollout.stage]]
+name = "pilot"
+alias = "pilot"
+share = 0.05
+soak_minutes = 10080.0
+
+[[rollout.stage]]
+name = "broad"
+alias = "champion"
+"""
+_TELLS = """severity = "warning"
+playbook = "drifted"
+"""
+_RETREATS = """severity = "incident"
+response = "retreat"
+playbook = "drifted"
+"""
 
 _DIFFICULTIES = ["hearing_difficulty", "vision_difficulty", "cognitive_difficulty"]
 _HOUSEHOLD = ["relationship_code"]
@@ -37,6 +67,30 @@ def extract(model: Path, bundled: Path, policy: bytes, signers: str) -> dict[str
         table.to_parquet(model / "data" / f"{name}.parquet", index=False)
     _dirty(people).to_csv(model / "data" / "dirty.csv", index=False)
     return {name: model / "data" / f"{name}.parquet" for name in tables} | {"dirty": model / "data" / "dirty.csv"}
+
+
+def callers(model: Path, columns: tuple[str, ...], rows: int, *, in_months: bool = False) -> list[dict[str, object]]:
+    """Rows of the evaluation year as a router is asked about them, drawn with a seed.
+
+    Args:
+        columns: those that the model reads. in_months: give ages in months, as a form does that nobody told otherwise.
+    """
+    import pandas as pd
+
+    people = pd.read_parquet(model / "data" / "acs_ma_2018.parquet").sample(rows, random_state=SEED)
+    table = people.assign(age=people["age"].astype(int) * (12 if in_months else 1))[list(columns)]
+    found: list[dict[str, object]] = table.astype(object).to_dict("records")
+    return found
+
+
+def staged(policy: Path) -> None:
+    """Give a policy three stages, and let the check of what the model is asked take a version back by itself."""
+    text = policy.read_text()
+    for old, new in ((_ONE_STAGE, _STAGES), (_TELLS, _RETREATS)):
+        if old not in text:
+            raise BadInput(f"policy {policy}", got="another one", expected=f"one with {old!r}", next_step="take ours")
+        text = text.replace(old, new, 1)
+    policy.write_text(text)
 
 
 def flip(path: Path) -> None:

@@ -39,7 +39,7 @@ def finish(desk: Desk, registry: MlflowClient) -> None:
         raise _moved_by_others(desk, intention, undone=_contest(desk, registry, intention))
     if step == "act":
         _act(desk, registry, intention)
-    close(desk, intention, _done(intention))
+    close(desk, intention, _done(desk, intention))
     # Whoever slept since the intention may just have written over a later decision.
     hold(desk, registry, {intention.record.alias})
 
@@ -139,10 +139,11 @@ def _is_disputed(alias: str, state: State) -> bool:
     return alias in state.disputed
 
 
-def _done(intention: Intention) -> Record:
+def _done(desk: Desk, intention: Intention) -> Record:
     record = intention.record
     if isinstance(record, PromotionStarted):
-        return Promoted(alias=record.alias, old=record.old, new=record.new, started=intention.seq)
+        serves = desk.release(str(intention.release)).serves
+        return Promoted(alias=record.alias, old=record.old, new=record.new, started=intention.seq, serves=serves)
     return RolledBack(alias=record.alias, old=record.old, new=record.new, started=intention.seq)
 
 

@@ -44,14 +44,14 @@ def back_out(desk: Desk, release: Release, *, why: str, who: str) -> None:
         take_back(desk, client(desk.home), release, why=why, who=who)
 
 
-def call_off(desk: Desk, release: Release, *, why: str, who: str) -> None:
-    """End a rollout that goes no further: back first, then halted.
+def call_off(desk: Desk, release: Release, *, why: str, who: str, playbook: str = "rejected") -> None:
+    """End a rollout that goes no further: back first, then halted, with the steps of a playbook.
 
     Raises: as `take_back`.
     """
     back_out(desk, release, why=why, who=who)
     failure = Failure(what=f"rollout, by {who}", verdict=Verdict.FAIL, reason=why)
-    desk.write(release.id, plan(desk.policy(release), "rollout", [failure], situation="rejected"))
+    desk.write(release.id, plan(desk.policy(release), "rollout", [failure], situation=playbook))
 
 
 def _one(desk: Desk, registry: MlflowClient, alias: str, why: str, who: str, to: int | None) -> RollbackStarted:

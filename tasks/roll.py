@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment, flow_run
 
-from headgate.records import Registered, Requested, Soaked
+from headgate.phase import Soaked
+from headgate.records import Registered, Requested
 from headgate.release import Release
-from headgate.rollout import Advance, Ask, Hold, Retreat, Step, step
+from headgate.rollout import Advance, Ask, Hold, Retreat, Step, lost, step
 from headgate.state import State
 from tasks.approve import ask_about
 from tasks.halt import halt
@@ -35,6 +37,7 @@ def roll(case: Case) -> tuple[str, ...]:
         Tampered, Unavailable: as `tasks.promote`.
     """
     for _ in range(MOST_STEPS):
+        _end_what_is_lost(case)
         stage = standing(case).stage
         if stage in ("approved", "promoting"):
             refused = promote.fn(case)
@@ -66,15 +69,33 @@ def advance(case: Case) -> tuple[str, ...]:
     return held or (f"the release is {after.stage}{f' for {owed}' if owed else ''}",)
 
 
-def roll_on(home: Path, model: str) -> Case | None:
-    """Look after the rollout of a model, if there is one; its release, if it went on or back."""
+@dataclass(frozen=True)
+class Rolled:
+    """What became of a rollout: whether it went on, or back, and why it goes no further now."""
+
+    case: Case
+    moved: bool
+    held: tuple[str, ...]
+
+
+def roll_on(home: Path, model: str) -> Rolled | None:
+    """Look after the rollout of a model, if there is one."""
     desk = Desk(home, model)
     rolling, before = desk.state().rolling, desk.ledger().size
     if rolling is None:
         return None
     case = Case(home=home, folder=Path(rolling.step(Requested).folder), model=model, release=rolling.id)
-    roll.fn(case)
-    return case if desk.ledger().size > before else None
+    held = roll.fn(case)
+    return Rolled(case, desk.ledger().size > before, held)
+
+
+def _end_what_is_lost(case: Case) -> None:
+    """End a rollout that somebody began to take back, whatever it waits for."""
+    desk = Desk(case.home, case.model)
+    state = desk.state()
+    release = state.release(case.release)
+    if release.stage != "promoting" and (gone := lost(state, release)) is not None:
+        call_off(desk, release, why=gone.why, who="pipeline")
 
 
 def _step(case: Case) -> tuple[str, ...] | None:

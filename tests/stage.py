@@ -127,8 +127,10 @@ def approve_all(toy: Toy, case: Case) -> None:
         answer(case, role=role, key=key)
 
 
-def keep(toy: Toy) -> None:
-    kept = toy.home.with_name("kept")
+def keep(toy: Toy, name: str = "kept") -> None:
+    """Copy what a home's records are, to go back to it."""
+    kept = toy.home.with_name(name)
+    shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(toy.home / "store", kept / "store")
     shutil.copytree(toy.home / "mlflow" / "artifacts", kept / "artifacts")
     _copy_database(toy.home / "mlflow" / "mlflow.db", kept / "mlflow.db")
@@ -139,12 +141,13 @@ def new_process() -> None:
     follow._followed.clear()
 
 
-def restore(toy: Toy) -> None:
+def restore(toy: Toy, name: str = "kept") -> None:
+    """Take a home back to what was kept."""
     # This very process, and the home's memory, would see that entries were cut off.
     new_process()
     shutil.rmtree(toy.home / "memory", ignore_errors=True)
     (toy.home / "flags.json").unlink(missing_ok=True)
-    kept = toy.home.with_name("kept")
+    kept = toy.home.with_name(name)
     for source, target in ((kept / "store", toy.home / "store"), (kept / "artifacts", toy.home / "mlflow/artifacts")):
         shutil.rmtree(target)
         shutil.copytree(source, target)

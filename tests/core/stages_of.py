@@ -6,7 +6,7 @@ from typing import Any
 
 from story_of import ANA, BOB, STAGED, Book, approve, asked, done, intention, minutes, take
 
-from headgate.records import Soaked
+from headgate.phase import Soaked
 from headgate.watch import Incident, RollbackStarted, RolledBack
 
 FOR_BROAD = ((ANA, "risk"), (BOB, "product"))

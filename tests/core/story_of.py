@@ -424,7 +424,8 @@ def done(book: Book) -> Promoted:
     open_one = book.state.intention
     assert open_one is not None
     record = open_one.record
-    return Promoted(alias=record.alias, old=record.old, new=record.new, started=open_one.seq)
+    serves = book.release(open_one.release or "").serves
+    return Promoted(alias=record.alias, old=record.old, new=record.new, started=open_one.seq, serves=serves)
 
 
 STEPS = ("requested", "snapshot", "validated", "trained", "registered", "evaluated", "packaged", "asked")

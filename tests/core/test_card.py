@@ -311,6 +311,21 @@ def test_the_plot_can_stand_in_a_page_and_beside_it():
 
 
 BESIDE = {
+    "monitored": {
+        "version": 2, "alias": "champion", "look": 3, "plan": DIGEST, "incidents": DIGEST, "verdict": "PASS",
+        "until": "2026-07-01T12:00:00Z", "due": "2026-07-01T13:00:00Z", "findings": DIGEST, "reference": None,
+    },
+    "alarmed": {
+        "version": 2, "release": "tiny-2", "check": "ranks", "severity": "warning", "playbook": "slow",
+        "reason": "it is below", "plan": DIGEST, "incidents": DIGEST, "findings": DIGEST, "respond_by": None,
+    },
+    "step_taken": {"alarm": 9, "step": 1, "of": "measure again", "who": "olga", "note": "measured"},
+    "alarm_overdue": {"alarm": 9, "release": "tiny-2", "check": "ranks", "respond_by": "2026-07-01T13:00:00Z"},
+    "drilled": {
+        "release": "tiny-2", "incidents": DIGEST, "situation": "slow", "started": "2026-07-01T13:00:00Z",
+        "steps": ["measure again"], "seconds": [7.0], "notes": ["fast"], "who": "olga",
+    },
+    "alarm_closed": {"alarm": 9, "check": "ranks", "who": None, "reason": "it is above again"},
     "rollback_started": {"alias": "champion", "old": 2, "new": 1, "reason": "complaints"},
     "rolled_back": {"alias": "champion", "old": 2, "new": 1, "started": 7},
     "incident": {"alias": "champion", "recorded": 2, "shown": None, "response": "freeze", "why": "deleted"},

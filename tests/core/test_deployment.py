@@ -18,7 +18,9 @@ SCHEDULE = b'[schedule]\ncron = "0 6 * * 1"\ntimezone = "Europe/Berlin"\nactive 
 PLAIN, TIMED = parse(POLICY, "plain"), parse(POLICY + b"\n" + SCHEDULE, "timed")
 
 
-def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_are_guarded_together() -> None:
+def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_are_guarded_and_watched_together() -> (
+    None
+):
     made = deployments({"/x/tiny": PLAIN}, "/home")
     assert [(one.flow, one.name) for one in made] == [
         ("release", "tiny"),
@@ -26,6 +28,7 @@ def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_ar
         ("rollback", "tiny"),
         ("audit", "tiny"),
         ("guard", "all"),
+        ("monitor", "all"),
     ]
     assert made[0].parameters == {"folder": "/x/tiny", "home": "/home"}
     assert made[1].parameters == {"folder": "/x/tiny", "home": "/home"}
@@ -43,7 +46,7 @@ def test_only_a_policy_that_has_a_schedule_releases_by_itself() -> None:
 def test_a_release_that_goes_on_after_an_answer_waits_for_its_place_and_is_never_left_out() -> None:
     made = {one.flow: one.collision for one in deployments({"/x/tiny": PLAIN}, "/home")}
     assert made["release"] == made["rollback"] == "ENQUEUE"
-    assert made["guard"] == made["audit"] == "CANCEL_NEW", "of ticks that were missed one is enough"
+    assert made["guard"] == made["monitor"] == made["audit"] == "CANCEL_NEW", "of ticks that were missed one is enough"
 
 
 def test_a_policy_without_a_schedule_keeps_its_digest() -> None:

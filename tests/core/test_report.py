@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages_of import in_stage, later, soaked
 from story_of import (
     ANA,
     CAT,
@@ -23,6 +24,7 @@ from story_of import (
     Book,
     answered,
     approve,
+    asked,
     halt,
     intention,
     promote,
@@ -170,6 +172,8 @@ BOOKS: dict[str, Callable[[], Book]] = {
     "an incident": open_incident,
     "no incident any more": closed_incident,
     "waived": lambda: promote(approved_book(), "tiny-1"),
+    "in a stage": lambda: in_stage(2),
+    "asked about a stage": lambda: later(b := soaked(in_stage(2)), asked(b, "broad")),
     "waiver revoked": revoked,
     "stated": lambda: promote(approve(take(Book(POLICY + STATED), "tiny-1"), "tiny-1"), "tiny-1"),
 }
@@ -217,6 +221,8 @@ STANDS = {
     "promoting": "A move was begun and is not closed: 'champion' is to move from nothing to version 1.",
     "halted": "The newest release, tiny-1, was halted.",
     "live": "Version 2 is live as 'champion' since 2026-07-01 12:25 UTC by ana@example.org as risk",
+    "in a stage": "Version 1 is live as 'pilot' for 5% of everybody since 2026-07-01 12:1",
+    "asked about a stage": "tiny-1 (version 1, to reach broad) waits for 1 × product, 1 × risk until",
     "rolled back": "Version 1 is live as 'champion' since 2026-07-01 12:41 UTC by pipeline.",
     "an incident": "MLflow showed version 7 as 'champion' where the ledger has version 2",
 }
@@ -226,7 +232,7 @@ STANDS = {
 def test_where_a_model_stands_is_said_on_top(name: str) -> None:
     head = shown(BOOKS[name]()).decode().partition("<nav")[0]
     assert STANDS[name] in read(head.encode() + b"</body></html>").said
-    assert ('class="good"' in head) == (name in ("live", "rolled back"))
+    assert ('class="good"' in head) == (name in ("live", "rolled back", "in a stage", "asked about a stage"))
 
 
 def test_a_version_that_is_live_by_a_waiver_does_not_look_as_if_it_had_passed() -> None:

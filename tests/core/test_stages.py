@@ -28,15 +28,23 @@ from story_of import (
     take,
     time_at,
 )
+from watch_of import MONITORING, alarmed, closed, judged, known, monitored, say
 
 from headgate.approval import Statement, as_asked, objections, statement
 from headgate.audit import audit
 from headgate.errors import Tampered
 from headgate.history import live, spans
+from headgate.notice import due
+from headgate.oversight import Notify
+from headgate.phase import Soaked
 from headgate.policy_file import parse
 from headgate.promotion import Seen, refusals
-from headgate.records import Failure, Halted, Promoted, Soaked
-from headgate.rollout import Advance, Ask, Hold, Retreat, quorum, step, terms, who_is_in
+from headgate.records import (
+    Failure,
+    Halted,
+    Promoted,
+)
+from headgate.rollout import Advance, Ask, Hold, Retreat, quorum, step, terms
 from headgate.state import fold
 from headgate.watch import Incident, RollbackStarted
 
@@ -93,7 +101,7 @@ def test_quorum_per_stage():
 
 
 def test_who_is_in_a_stage():
-    assert [who_is_in(t) for t in terms(POLICY_OF)] == ["group employee", "5% of everybody", "everybody"]
+    assert [t.who for t in terms(POLICY_OF)] == ["group employee", "5% of everybody", "everybody"]
 
 
 # What comes next.
@@ -345,3 +353,37 @@ def test_one_stage_is_promoted_as_ever():
     book = promote(approve(take(Book(), "tiny-1"), "tiny-1"), "tiny-1")
     assert (book.release("tiny-1").stage, book.state.aliases) == ("promoted", {"champion": 1})
     assert book.state.rolling is None
+
+
+def test_a_rollout_whose_champion_went_elsewhere_retreats():
+    book = in_stage(3)
+    in_stage(3, book, "tiny-2", version=2, champion=1)
+    in_stage(1, book, "tiny-3", version=3, champion=2)
+    back(book, "champion", 1, old=2)
+    next_one = step(book.state, book.release("tiny-3"), 0, time_at(10**6))
+    assert next_one == Retreat("'champion' is not at the version any more that the gates compared with")
+
+
+def test_people_outside_are_told_whom_a_stage_serves():
+    book = in_stage(3)
+    line = Notify(audience="branches", channel="env:BRANCHES", events=("promoted",), template="plain")
+    told = {book.ledger.entries[n.about].body["alias"]: n.body for n in due(book.ledger.entries, lambda _: (line,))}
+    assert "It is used for: 5% of everybody. Everybody else is served as before." in told["pilot"]
+    assert "From now on a new version of tiny is in use." in told["champion"]
+
+
+def test_an_alarm_in_use_stops_a_rollout_until_a_person_ends_it():
+    book = soaked(in_stage(1, Book(STAGED + MONITORING)))
+    found = judged(until="2026-07-01T14:00:00.000Z", harmed=True)
+    say(book, monitored(book, known(book), found, alias="internal"), minutes=minutes(book))
+    slot = say(book, alarmed(book, found, "ranks"), minutes=minutes(book))
+    release, why = book.release("tiny-1"), f"the alarm of slot {slot}"
+    held = step(book.state, release, 0, time_at(10**4))
+    assert held == Hold(f"{why} is open; see `headgate respond tiny`")
+    looked = {str(n): () for n, _ in enumerate(release.approvals)}
+    assert any(why in reason for reason in refusals(book.state, release, "pilot", Seen(live=None), looked))
+    forged = later(book.copy(), intention(book, "tiny-1"))
+    with pytest.raises(Tampered, match="no open incident of the version in use"):
+        fold(MODEL, forged.ledger.entries)
+    say(book, closed(slot, "ranks"), minutes=minutes(book))
+    assert step(book.state, book.release("tiny-1"), 0, time_at(10**4)) == Advance(release.rollout[1])

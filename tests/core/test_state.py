@@ -741,6 +741,7 @@ class Writer:
 MODEL_LEVEL = (
     *("waived", "waiver_revoked", "rollback_started", "rolled_back"),
     *("incident", "incident_closed", "notified"),
+    *("monitored", "alarmed", "step_taken", "alarm_overdue", "alarm_closed", "drilled"),
 )  # fmt: skip
 
 
@@ -821,10 +822,14 @@ def body_of(kind: str, writer: Writer, release: str, draw: random.Random) -> dic
             "package": draw.choice([DIGEST, DIGEST, OTHER]), "policy": draw.choice([DIGEST, DIGEST, OTHER]),
             "approvals": draw.choice([[e.seq for e in said]] * 3 + [[]]),
         },
-        "promoted": {"alias": moving or alias, "old": old, "new": draw.choice([new, new, 9]), "started": started},
+        "promoted": {
+            "serves": standing.serves if standing else None,
+            "alias": moving or alias, "old": old, "new": draw.choice([new, new, 9]), "started": started,
+        },
         "promotion_undone": {"alias": moving or alias, "now": draw.choice([old, 9]), "started": started, "why": "x"},
         "halted": NO.model_dump(mode="json"),
         **beside(writer, release, draw, started),
+        **in_use(writer, draw),
     }[kind]  # fmt: skip
 
 
@@ -866,6 +871,34 @@ def beside(writer: Writer, release: str, draw: random.Random, started: int) -> d
     }  # fmt: skip
 
 
+def in_use(writer: Writer, draw: random.Random) -> dict[str, dict[str, Any]]:
+    """Bodies of what is watched of a version in use."""
+    state = writer.state
+    live = state.aliases.get("champion", 1)
+    last, maker = state.looks.get(live), state.maker(live)
+    plans = {"plan": DIGEST, "incidents": DIGEST, "findings": DIGEST}
+    slot = draw.choice([*state.alarms, *state.alarms, *state.alarms, 3])
+    check = state.alarms[slot].record.check if slot in state.alarms else "ranks"
+    made, by = maker.id if maker else "tiny-1", time_at(-60)
+    return {
+        "monitored": {
+            "version": live, "alias": "champion", "look": (last.look if last else 0) + draw.choice([1, 1, 1, 2]),
+            **plans, "until": time_at(0), "due": time_at(1), "verdict": "FAIL", "reference": None,
+        },
+        "alarmed": {
+            "version": live, "release": made, "check": draw.choice(["ranks", "fails"]), "severity": "incident",
+            "playbook": "slow", "reason": "r", **plans, "respond_by": by,
+        },
+        "step_taken": {"alarm": slot, "step": draw.choice([1, 2]), "of": "o", "who": "w", "note": "n"},
+        "alarm_overdue": {"alarm": slot, "release": made, "check": check, "respond_by": by},
+        "alarm_closed": {"alarm": slot, "check": check, "who": draw.choice(["w", None]), "reason": "r"},
+        "drilled": {
+            "release": made, "incidents": DIGEST, "situation": "slow", "started": time_at(0), "steps": ["s"],
+            "seconds": [draw.choice([0.0, 1e9])], "notes": [""], "who": "w",
+        },
+    }  # fmt: skip
+
+
 ROLLOUTS: list[list[dict[str, Any]]] = [
     [
         {
@@ -891,8 +924,9 @@ def next_kind(writer: Writer, release: str) -> str:
     if "promotion_started" in taken[-1:]:
         return "promoted"
     standing = writer.state.releases[release]
-    if writer.state.incidents:
-        return "incident_closed"
+    if writer.state.incidents or (writer.state.alarms and len(writer.entries) % 2):
+        alarmed = ("step_taken", "alarm_overdue", "alarm_closed")[len(writer.entries) % 3]
+        return "incident_closed" if writer.state.incidents else alarmed
     if standing.promoted:
         return "rolled_back" if writer.state.intention else "rollback_started"
     if standing.stage == "rolling":

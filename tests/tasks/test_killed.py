@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 from deadly import NEVER, killed, moments
-from stage import Stage, new_process, restore
+from rollouts import answered, staged
+from stage import Stage, approve_all, keep, new_process, restore
 from test_custody import OPERATOR
 from test_promote import anomalies
 
 from tasks import guard
 from tasks.guard import look_after
 from tasks.promote import promote
-from tasks.record import Case
+from tasks.record import Case, standing
+from tasks.roll import roll, roll_on
 from tasks.rollback import roll_back
+
+__all__ = ["staged"]
 
 SAMPLED = [4, pytest.param(NEVER, marks=pytest.mark.proof)]
 
@@ -27,6 +31,10 @@ def move(case: Case) -> object:
 
 def back(home: Path, model: str) -> object:
     return roll_back(home, model, reason="complaints", who=OPERATOR)
+
+
+def go_on(case: Case) -> object:
+    return roll.fn(case)
 
 
 def look(home: Path, model: str) -> object:
@@ -108,3 +116,50 @@ def test_a_guard_that_puts_back_what_somebody_moved(stage: Stage, sample: int) -
         new_process()
         look_after(home, model)
         assert (stage.alias(), kinds(stage), anomalies(stage)) == (2, after, []), f"killed at {moment} of {count}"
+
+
+@pytest.fixture
+def case(staged: Stage) -> Case:
+    """A release that may go through two stages, as far as a question about the third one; kept."""
+    made = staged.open("approve")
+    approve_all(staged.toy, made)
+    answered(made, 3, 3, late=3600)
+    keep(staged.toy, "approved")
+    return made
+
+
+@pytest.mark.parametrize("sample", SAMPLED)
+def test_a_rollout(staged: Stage, case: Case, sample: int) -> None:
+    count = killed(NEVER, go_on, case)
+    assert count
+    after = kinds(staged)
+    assert (after["promoted"], after["soaked"], after["approval_requested"]) == (1 + 2, 2, 1 + 1 + 2)
+    for moment in moments(count, sample):
+        restore(staged.toy, "approved")
+        assert killed(moment, go_on, case) is None
+        new_process()
+        roll.fn(case)
+        assert (kinds(staged), anomalies(staged)) == (after, []), f"killed at {moment} of {count}"
+
+
+@pytest.mark.parametrize("sample", SAMPLED)
+@pytest.mark.usefixtures("patient")
+def test_a_rollout_on_its_way_back(staged: Stage, case: Case, sample: int) -> None:
+    home, model = staged.toy.home, staged.toy.name
+    roll.fn(case)
+    keep(staged.toy, "rolling")
+    before = kinds(staged)
+    count = killed(NEVER, back, home, model)
+    assert count
+    after = kinds(staged)
+    assert after - before == Counter(rollback_started=2, rolled_back=2, halted=1)
+    for moment in moments(count, sample):
+        restore(staged.toy, "rolling")
+        assert killed(moment, back, home, model) is None
+        new_process()
+        look_after(home, model)
+        roll_on(home, model)
+        if standing(case).is_open:
+            assert kinds(staged) == before, "nothing was begun"
+            back(home, model)
+        assert (kinds(staged), anomalies(staged)) == (after, []), f"killed at {moment} of {count}"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from model_folder import better
 from rollouts import answered, staged
 from stage import Stage, approve_all, new_process
 from test_custody import OPERATOR, look
-from test_promote import Killed, anomalies, of_client
+from test_promote import Killed, anomalies, model_file, of_client
 
 from headgate.errors import BadInput
 from tasks import guard as guarding
-from tasks.approve import answer
+from tasks.approve import answer, record_answer
 from tasks.promote import promote, refuse, why_not
 from tasks.record import Case, standing
-from tasks.roll import advance, roll, roll_on
+from tasks.roll import Rolled, advance, roll, roll_on
 from tasks.rollback import roll_back
 
 __all__ = ["staged"]
@@ -76,9 +78,12 @@ def test_stage_by_stage_as_each_is_due(staged: Stage, case: Case) -> None:
 def test_the_guard_carries_a_rollout_on(staged: Stage, case: Case) -> None:
     version = to_pilot(staged, case)
     assert look(staged) == ()
-    assert roll_on(case.home, case.model) is None
+    held = roll_on(case.home, case.model)
+    assert held is not None
+    assert not held.moved
+    assert "answered 0 of 3" in held.held[0]
     answered(case, version, 3)
-    assert roll_on(case.home, case.model) == case
+    assert roll_on(case.home, case.model) == Rolled(case, moved=True, held=())
     assert standing(case).stage == "waiting"
 
 
@@ -212,3 +217,52 @@ def test_two_releases_do_not_roll_at_once(staged: Stage, case: Case) -> None:
     refused = promote.fn(other)
     assert f"the rollout of {case.release} has not ended: `headgate rollback toy` ends it" in refused
     assert aliases(staged)["champion"] == 1
+
+
+# What is tried between two stages.
+
+
+def revoke_the_key(stage: Stage, case: Case) -> None:
+    file = stage.toy.folder / "allowed_signers"
+    file.write_text(file.read_text().replace('namespaces="product@headgate"', 'namespaces="old@headgate"'))
+
+
+def swap_the_model(stage: Stage, case: Case) -> None:
+    shutil.copyfile(model_file(stage, stage.live), model_file(stage, case))
+
+
+def raise_the_bar(stage: Stage, case: Case) -> None:
+    path = stage.toy.folder / "policy.toml"
+    path.write_text(path.read_text().replace("min_requests = 3", "min_requests = 0").replace('needs = ["risk"]\n', ""))
+
+
+ATTACKS = {
+    "the key of an approver is revoked": (revoke_the_key, "may sign as product for nobody"),
+    "the model's bytes are swapped": (swap_the_model, "model.skops has changed"),
+    "the policy is edited to ask nobody": (raise_the_bar, "1 approval(s) as risk are missing"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_changes_between_two_stages_stops_the_next(staged: Stage, case: Case, attack: str) -> None:
+    act, said = ATTACKS[attack]
+    version = to_question(staged, case)
+    signers = (staged.toy.folder / "allowed_signers").read_text()
+    if attack != "the policy is edited to ask nobody":
+        agree(staged, case)
+    try:
+        act(staged, case)
+        refused = promote.fn(case)
+    finally:
+        (staged.toy.folder / "allowed_signers").write_text(signers)
+    assert any(said in reason for reason in refused), refused
+    assert aliases(staged) == {"champion": 1, "internal": version, "pilot": version}
+
+
+def test_an_approval_of_the_release_is_no_approval_of_a_stage(staged: Stage, case: Case) -> None:
+    given = next(a.record for a in standing(case).approvals if a.record.role == "risk")
+    text, signature = (staged.desk.evidence.get(d) for d in (given.statement, given.signature or ""))
+    to_question(staged, case)
+    with pytest.raises(BadInput, match="the statement's stage is None; this release's is broad"):
+        record_answer(case, text, signature)
+    assert standing(case).missing == {"risk": 1}
