@@ -68,11 +68,10 @@ def route(home: Path) -> Routed:
 
 def keep_up(home: Path) -> None:
     """Write the flags again, in a home that has any. What keeps it from that is logged and stops nothing."""
-    if not Home(home).flags.exists():
-        return
     try:
-        route(home)
-    except HeadgateError as error:
+        if Home(home).flags.exists():
+            route(home)
+    except Exception as error:  # derived, and no reason to fail what was decided
         logging.getLogger(__name__).warning("the flags are as they were: %s", error)
 
 
