@@ -196,7 +196,7 @@ def test_where_there_is_no_way_back_it_is_said_and_the_alarm_stands(street: Stre
 
 
 def test_a_retreat_of_what_no_alias_points_to_does_nothing(street: Street) -> None:
-    assert alert.retreat(street.toy.home, street.toy.name, 2, "no reason") == ()
+    assert alert.retreat(street.toy.home, street.toy.name, 2, "no reason", "drifted") == ()
 
 
 def test_outcomes_that_are_not_due_are_not_waited_for_and_those_that_are_late_are_counted(street: Street) -> None:
