@@ -15,18 +15,21 @@ from tasks.reap import sign_on
 
 
 @flow(name="monitor", persist_result=False)
-def monitor(home: str = ".headgate") -> State[None]:
-    """Look at all models: see `headgate monitor --help`. One model in trouble does not keep the others from it.
+def monitor(home: str = ".headgate", model: str = "") -> State[None]:
+    """Look at a model, or at all: see `headgate monitor --help`. One in trouble does not keep the others from it.
 
     A run fails if something could not be measured or done. What was measured and is bad is an alarm, and no failure of
     the run.
 
     Args:
         home: Where Headgate keeps its records (HEADGATE_HOME).
+        model: The model's name; empty for all of them.
     """
     sign_on(home)
     place = Path(home).resolve()
-    troubled = [trouble for model in models_of(place) if (trouble := _look(place, model))]
+    # A model that was deployed and not released yet has nothing to look at.
+    names = [name for name in models_of(place) if model in ("", name)]
+    troubled = [trouble for name in names if (trouble := _look(place, name))]
     if troubled:
         return Failed(message="; ".join(troubled), name="Trouble")
     return Completed(message="what was due was looked at")

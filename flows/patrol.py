@@ -12,7 +12,7 @@ from tasks.guard import guard as look_after
 from tasks.notify import notify
 from tasks.place import models_of
 from tasks.reap import reap, settle, sign_on
-from tasks.record import Case
+from tasks.record import Case, Desk
 from tasks.roll import roll_on
 from tasks.route import keep_up
 
@@ -41,6 +41,7 @@ def _patrol(home: Path, model: str) -> str | None:
         rolled = roll_on(home, model)
         if rolled is not None and rolled.moved:
             _show(rolled.case)
+        done += _followed(home, model)
         notify(home, model)
         if done or (rolled is not None and rolled.moved):
             from tasks.report import refresh  # its figures are imported only where there is something to tell
@@ -49,6 +50,16 @@ def _patrol(home: Path, model: str) -> str | None:
     except HeadgateError as error:
         return str(error)
     return None
+
+
+def _followed(home: Path, model: str) -> tuple[str, ...]:
+    """What open alarms demand and nobody has done yet: a retreat that failed is tried again within a minute."""
+    desk = Desk(home, model)
+    if not desk.state().alarms:
+        return ()
+    from tasks.alert import follow  # what it needs is imported only where there is an alarm
+
+    return follow(desk).done
 
 
 def _show(case: Case) -> None:

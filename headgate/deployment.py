@@ -16,6 +16,7 @@ POOL = "headgate"
 """The work pool that all deployments run in."""
 
 EVERY_MINUTE = Schedule(cron="* * * * *")
+EVERY_HOUR = Schedule(cron="17 * * * *")
 EVERY_NIGHT = Schedule(cron="30 3 * * *")
 
 Collision = Literal["ENQUEUE", "CANCEL_NEW"]
@@ -66,11 +67,21 @@ def _of_model(folder: str, policy: Policy, home: str) -> tuple[Deployment, ...]:
         _deployment("promote", name, {"folder": folder, **where}),
         _deployment("rollback", name, model),
         _deployment("audit", name, model, EVERY_NIGHT, "CANCEL_NEW"),
+        _deployment("monitor", name, model, _watching(policy), "CANCEL_NEW"),
     )
 
 
+def _watching(policy: Policy) -> Schedule:
+    """How often the monitor is started: what is due then is said by the plan of each version in use.
+
+    Every hour at least: a policy that states nothing may have a version in use whose package does.
+    """
+    minutes = policy.monitoring.every_minutes if policy.monitoring else 60
+    return EVERY_HOUR if minutes >= 60 else Schedule(cron=f"*/{minutes} * * * *")  # of an hour
+
+
 def _of_home(home: str) -> tuple[Deployment, ...]:
-    return tuple(_deployment(flow, "all", {"home": home}, EVERY_MINUTE, "CANCEL_NEW") for flow in ("guard", "monitor"))
+    return (_deployment("guard", "all", {"home": home}, EVERY_MINUTE, "CANCEL_NEW"),)
 
 
 _FLOWS = {
@@ -91,12 +102,12 @@ _FLOWS = {
     "audit": ("flows.audit.audit", "Recompute everything that is recorded, and fail if anything is wrong."),
     "guard": (
         "flows.patrol.guard",
-        "Finish what a dead process left, put back aliases that somebody else moved, remind, escalate, and halt what "
-        "nobody approved in time.",
+        "Finish what a dead process left, put back aliases that somebody else moved, remind, escalate, halt what "
+        "nobody approved in time, carry rollouts on, and go back where an alarm demands it.",
     ),
     "monitor": (
         "flows.monitor.monitor",
-        "Look at every version in use as often as the plan in its package says, raise alarms, and go back where the "
+        "Look at each version in use as often as the plan in its package says, raise alarms, and go back where the "
         "plan says so.",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _PAGE = 200
 _INDEX = INDEX.removesuffix(".html")
+_TRIES = 5
 
 
 def audit_all(
@@ -58,24 +59,24 @@ def audit_all(
         witnesses: checkpoints and approval texts that were kept elsewhere, beside what this home remembers.
     """
     place, objects = _stores(Home(home), store)
-    memory, evidence = memory_of(Home(home)), _evidence(objects)
+    memory = memory_of(Home(home))
     # A ledger that was seen and is gone is not nothing to audit.
     names = {name.split("/")[1] for name in place.names("ledger/")} | {*memory.models(_key(home))}
     reports = {} if store is not None else _reports(Home(home))
     names |= {name for name, data in reports.items() if claims(data).get("headgate.model") == name}
-    found = {}
-    for desk in (Desk(home, name) for name in sorted(names if model is None else {model} & names)):
-        live, shown = _shown(desk) if ask_registry else (None, {})
-        pages = _pages(desk) if ask_registry else {}
-        told = {**memory.notes(desk.model, desk.verifier.key_id), **shown, **(witnesses or {})}
-        stored = slots(place, desk.model)
+    desks = [Desk(home, name) for name in sorted(names if model is None else {model} & names)]
+    seen = {desk.model: _seen(place, desk, ask_registry) for desk in desks}
+    evidence, found = _evidence(objects), {}  # after the entries that name it, or what is written now seems to be gone
+    for desk in desks:
+        each = seen[desk.model]
+        told = {**memory.notes(desk.model, desk.verifier.key_id), **each.notes, **(witnesses or {})}
         findings = audit(
             desk.model,
-            stored,
+            each.stored,
             desk.verifier,
             evidence,
-            live,
-            pages=pages,
+            each.live,
+            pages=each.pages,
             report=_reported(desk, reports),
             signers=signers,
             witnesses=told,
@@ -83,6 +84,27 @@ def audit_all(
         found[desk.model] = _remembered(desk, memory, findings)
     found = found if model is not None else _indexed(found, reports.get(_INDEX), evidence)
     return found if store is not None or not Home(home).flags.exists() else _flagged(found, wrong(home), model)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A ledger, and what MLflow showed of it at the same time: aliases, checkpoints and pages."""
+
+    stored: Mapping[int, bytes]
+    live: dict[str, int | None] | None
+    notes: dict[str, bytes]
+    pages: dict[int, Display]
+
+
+def _seen(place: Store, desk: Desk, ask_registry: bool) -> _Seen:
+    """The same, read again where the ledger grew meanwhile: what was just decided is no tampering."""
+    for _ in range(_TRIES):
+        stored = slots(place, desk.model)
+        live, notes = _shown(desk) if ask_registry else (None, {})
+        found = _Seen(stored, live, notes, _pages(desk) if ask_registry else {})
+        if len(place.names(f"ledger/{desk.model}/")) == len(stored):
+            break
+    return found
 
 
 def _reports(home: Home) -> dict[str, bytes]:

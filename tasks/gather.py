@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -27,7 +28,8 @@ from headgate.release import Release
 from headgate.scheme import Scheme
 from headgate.stewardship import Check
 from headgate.tally import count
-from headgate.telemetry import KINDS, Line, Outcome, Served, read
+from headgate.telemetry import Line, Outcome, Served
+from tasks import overhear
 from tasks.column import kind_of
 from tasks.load import frame_of, opened, read_table, verified_once
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
 L = TypeVar("L", bound=Line)
 Label = bool | int | float | str
-_FOLDERS = {kind: folder for folder, kind in KINDS.items()}
 
 
 def reference_of(desk: Desk, known: Mandate, release: Release) -> Reference:
@@ -174,24 +175,13 @@ def _lines(desk: Desk, kind: type[L], since: datetime, until: datetime) -> Itera
         raise Unavailable(
             f"telemetry of {desk.model}", got="none", expected="a folder", next_step="see that the router writes it"
         )
-    hour = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    while hour <= until:
-        found: list[L] = []
-        torn = 0
-        try:
-            for path in sorted((place / _FOLDERS[kind] / f"{hour:%Y-%m-%dT%H}").glob("*.jsonl")):
-                lines, lost = read(kind, path.read_bytes())
-                found += [line for line in lines if since < moment(line.time) <= until]
-                torn += lost
-        except OSError as error:
-            raise Unavailable(
-                f"telemetry of {desk.model}",
-                got=f"{type(error).__name__} in the hour {hour:%Y-%m-%dT%H}",
-                expected="files that can be read",
-                next_step="make them readable",
-            ) from error
-        yield found, torn
-        hour += timedelta(hours=1)
+    yield [], 0  # an hour of which there is no file is one in which nothing was asked
+    last = f"{until.astimezone(UTC):%Y-%m-%dT%H}"
+    paths = overhear.files(desk.home, desk.model, kind, _time(since))
+    for hour, of_it in groupby(paths, lambda path: path.parent.name):
+        if hour <= last:
+            found = [one for path in of_it for one in overhear.lines(path, kind)]
+            yield [one for one in found if one is not None and since < moment(one.time) <= until], found.count(None)
 
 
 def _performance(desk: Desk, known: Mandate, reference: Reference, check: Check, window: Window) -> Seen:

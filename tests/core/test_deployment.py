@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from story_of import POLICY
+from watch_of import WATCHED
 
 from headgate.deployment import POOL, deployments, project
 from headgate.errors import BadInput
@@ -18,17 +19,15 @@ SCHEDULE = b'[schedule]\ncron = "0 6 * * 1"\ntimezone = "Europe/Berlin"\nactive 
 PLAIN, TIMED = parse(POLICY, "plain"), parse(POLICY + b"\n" + SCHEDULE, "timed")
 
 
-def test_every_model_can_be_released_promoted_rolled_back_and_audited_and_all_are_guarded_and_watched_together() -> (
-    None
-):
+def test_every_model_can_be_released_promoted_rolled_back_audited_and_watched_and_all_are_guarded_together() -> None:
     made = deployments({"/x/tiny": PLAIN}, "/home")
     assert [(one.flow, one.name) for one in made] == [
         ("release", "tiny"),
         ("promote", "tiny"),
         ("rollback", "tiny"),
         ("audit", "tiny"),
+        ("monitor", "tiny"),
         ("guard", "all"),
-        ("monitor", "all"),
     ]
     assert made[0].parameters == {"folder": "/x/tiny", "home": "/home"}
     assert made[1].parameters == {"folder": "/x/tiny", "home": "/home"}
@@ -83,3 +82,12 @@ def test_the_file_for_a_standing_server_is_what_the_policies_say_today() -> None
     folder = Path("expectations/employment")
     policy = parse((ROOT / folder / "policy.toml").read_bytes(), "employment")
     assert (ROOT / "prefect.yaml").read_text() == as_yaml(deployments({str(folder): policy}, ".headgate"))
+
+
+@pytest.mark.parametrize(("minutes", "cron"), [(1, "*/1"), (30, "*/30"), (59, "*/59"), (60, "17"), (1440, "17")])
+def test_a_monitor_starts_as_often_as_the_policy_says_and_every_hour_at_least(minutes: int, cron: str) -> None:
+    stated = parse(WATCHED.replace(b"every_minutes = 30", b"every_minutes = %d" % minutes), "watched")
+    for policy, expected in ((stated, cron), (PLAIN, "17")):
+        (watching,) = [one for one in deployments({"/x/tiny": policy}, "/home") if one.flow == "monitor"]
+        assert watching.schedule is not None
+        assert watching.schedule.cron == f"{expected} * * * *"

@@ -16,8 +16,10 @@ from headgate.errors import HeadgateError, Tampered, Unavailable
 from headgate.ledger import Ledger
 from headgate.record import Record
 from headgate.records import Promoted, PromotionStarted, Registered
+from tasks import audit as auditing
 from tasks import move
 from tasks import promote as module
+from tasks.approve import answer
 from tasks.audit import audit_all
 from tasks.load import fetch
 from tasks.promote import promote
@@ -317,3 +319,21 @@ def test_an_approval_by_a_key_that_was_revoked_since_does_not_count(stage: Stage
     assert refused
     assert all(reason.startswith("the approval of ana@toy.example as risk does not count") for reason in refused)
     assert is_undecided(stage)
+
+
+def test_an_audit_takes_what_is_decided_meanwhile_for_no_tampering(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = auditing._shown
+
+    def busy(desk: Desk) -> Any:
+        found = shown(desk)
+        if stage.alias() == 1:
+            answer(stage.ready, role="risk", key=stage.toy.keys["risk"], decision="withdraw", reason="new facts")
+            answer(stage.ready, role="risk", key=stage.toy.keys["risk"], reason="they were wrong")
+            assert promote.fn(stage.ready) == ()
+        return found
+
+    monkeypatch.setattr(auditing, "_shown", busy)
+    assert anomalies(stage) == []
+    assert stage.alias() == 2
