@@ -22,7 +22,7 @@ from tasks.rollback import roll_back
 
 __all__ = ["staged"]
 
-SAMPLED = [4, pytest.param(NEVER, marks=pytest.mark.proof)]
+SAMPLED = [2, pytest.param(NEVER, marks=pytest.mark.proof)]
 
 
 def move(case: Case) -> object:
