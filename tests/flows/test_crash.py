@@ -48,7 +48,7 @@ def doomed(toy: Toy, moment: int, *words: str) -> None:
     assert process.returncode in (0, -signal.SIGKILL), process.stderr
 
 
-@pytest.mark.parametrize("moment", some(RELEASE, 0, REGISTERED))
+@pytest.mark.parametrize("moment", some(RELEASE, 1, REGISTERED))
 def test_a_release(toy: Toy, moment: int) -> None:
     doomed(toy, moment, "release", "toy")
     # Before the first write of all there is no folder yet for the ledger to be read from.
