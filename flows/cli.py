@@ -91,7 +91,7 @@ def cli(context: click.Context, home: Path, expectations: Path | None) -> None:
 @click.pass_obj
 @guarded
 def demo(site: Site, fast: bool, as_json: bool) -> int:
-    """Tell the whole story on real data: five releases, of which two are halted and one is taken back, and an audit."""
+    """Tell the whole story on real data: four releases, two of them halted and one taken back, and an audit."""
     from flows.run import prepare
 
     prepare(site.home)

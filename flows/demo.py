@@ -17,7 +17,7 @@ import flows
 from flows.progress import line, told
 from flows.run import run_release
 from flows.show import show_intervals
-from flows.trial import in_use
+from flows.trial import goes_back, tried
 from headgate.estimate import Estimate, difference
 from headgate.home import Home
 from headgate.judgement import Judged
@@ -50,10 +50,15 @@ def demo(home: Path, *, as_json: bool, look: bool) -> int:
     folder, tables, keys = _prepare(home)
     acts = [
         _act("a", "A first release", "promoted", lambda: _release(home, folder, tables["first"], keys)),
-        _act("b", "A better candidate takes over", "promoted", lambda: _release(home, folder, tables["better"], keys)),
+        _act(
+            "b",
+            "A better candidate, one office first",
+            "promoted",
+            lambda: _tried(home, folder, tables["better"], keys),
+        ),
         _act("c", "Better overall, worse for one group", "halted", lambda: _harmed(home, folder, tables, keys)),
         _act("d", "Dirty training data", "halted", lambda: _release(home, folder, tables["dirty"], keys)),
-        _act("e", "In use, by one office first", "taken back", lambda: _trial(home, folder, tables["better"], keys)),
+        _act("e", "In use, a new form", "taken back", lambda: ("", goes_back(home, folder, out))),
         _act("f", "The audit, and one flipped bit", "found", lambda: _audit(home, folder.name)),
     ]
     warm.dismiss()
@@ -117,20 +122,30 @@ def _harmed(home: Path, folder: Path, tables: Mapping[str, Path], keys: Mapping[
     return name, stage
 
 
-def _trial(home: Path, folder: Path, table: Path, keys: Mapping[str, Path]) -> tuple[str, str]:
+def _tried(home: Path, folder: Path, table: Path, keys: Mapping[str, Path]) -> tuple[str, str]:
     staged(folder / "policy.toml")
-    line(out, "The policy now has three stages: a new version is tried by the training office before anybody else.\n")
+    line(
+        out,
+        "The policy now has two stages: a new version is tried by the training office before it is for everybody.\n",
+    )
     name, stage = _release(home, folder, table, keys)
     if stage != "rolling":
         return name, stage
-    line(out, "  That office has a new form, which asks for ages in months. No table shows that before.")
-    return name, in_use(home, folder, out)
+    tried(home, folder, out)
+    case = reopen(str(home), str(folder), name)
+    with told(home, folder.name, out):
+        run_release(home, folder, REQUESTER, resume=name)
+        if standing(case).stage == "waiting":
+            answer(case, role="risk", key=keys["risk"])
+            run_release(home, folder, REQUESTER, resume=name)
+    out.print(f"[green]{name} is {standing(case).stage}:[/] {_live(Desk(home, folder.name))}.")
+    return name, standing(case).stage
 
 
 def _tell(desk: Desk, name: str) -> None:
     state = desk.state()
     halted = state.release(name).halted
-    live = ", ".join(f"'{alias}' is version {version}" for alias, version in state.aliases.items()) or "nothing is live"
+    live = _live(desk)
     evaluated = state.release(name).find(Evaluated)
     if evaluated is not None:
         show_intervals(Judged.model_validate_json(desk.evidence.get(evaluated.judged)), out)
@@ -139,6 +154,11 @@ def _tell(desk: Desk, name: str) -> None:
     else:
         out.print(f"[red]{name} is halted[/] at {halted.step}: {live}, as before.")
         _plan(halted)
+
+
+def _live(desk: Desk) -> str:
+    aliases = desk.state().aliases
+    return ", ".join(f"'{alias}' is version {version}" for alias, version in aliases.items()) or "nothing is live"
 
 
 def _plan(halted: Halted) -> None:

@@ -21,13 +21,7 @@ _STAGES = """[[rollout.stage]]
 name = "internal"
 alias = "internal"
 audience = { office = ["training"] }
-min_requests = 5000
-
-[[rollout.stage]]
-name = "pilot"
-alias = "pilot"
-share = 0.05
-soak_minutes = 10080.0
+min_requests = 300
 
 [[rollout.stage]]
 name = "broad"
@@ -84,7 +78,7 @@ def callers(model: Path, columns: tuple[str, ...], rows: int, *, in_months: bool
 
 
 def staged(policy: Path) -> None:
-    """Give a policy three stages, and let the check of what the model is asked take a version back by itself."""
+    """Give a policy two stages, and let the check of what the model is asked take a version back by itself."""
     text = policy.read_text()
     for old, new in ((_ONE_STAGE, _STAGES), (_TELLS, _RETREATS)):
         if old not in text:
