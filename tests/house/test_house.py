@@ -182,3 +182,12 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     assert named <= set(cli.commands), named - set(cli.commands)
     makefile = (ROOT / "Makefile").read_text()
     assert [t for t in re.findall(r"`make ([a-z]+)`", text) if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []
+
+
+def test_the_package_itself_has_the_one_name_that_acts_and_imports_nothing_for_it() -> None:
+    code = "import sys, headgate; assert not [m for m in sys.modules if m.startswith('tasks')]; headgate.load"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    import headgate
+
+    with pytest.raises(AttributeError, match="has no attribute 'unload'"):
+        _ = headgate.unload

@@ -135,7 +135,7 @@ def test_what_is_live_is_loaded_as_the_ledger_has_it_and_verified(stage: Stage) 
 
 
 def test_it_is_loaded_in_a_process_that_has_not_asked_for_anything_yet(stage: Stage) -> None:
-    code = f"from tasks.live import load; print(type(load('toy', home={str(stage.toy.home)!r})).__name__)"
+    code = f"import headgate; print(type(headgate.load('toy', home={str(stage.toy.home)!r})).__name__)"
     assert stage.live
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -13,6 +13,7 @@ from test_promote import Killed, anomalies, model_file, of_client
 
 from headgate.errors import BadInput
 from tasks import guard as guarding
+from tasks import live
 from tasks.approve import answer, record_answer
 from tasks.promote import promote, refuse, why_not
 from tasks.record import Case, standing
@@ -266,3 +267,14 @@ def test_an_approval_of_the_release_is_no_approval_of_a_stage(staged: Stage, cas
     with pytest.raises(BadInput, match="the statement's stage is None; this release's is broad"):
         record_answer(case, text, signature)
     assert standing(case).missing == {"risk": 1}
+
+
+def test_what_is_loaded_is_what_everybody_is_served_and_each_stage_by_its_alias(staged: Stage, case: Case) -> None:
+    version = to_pilot(staged, case)
+    known = {1: "toy-1", version: case.release}
+    opened: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "opened", lambda desk, registered, policy: opened.append(registered.version))
+        for alias in (None, "champion", "pilot", "internal"):
+            live.load("toy", alias, home=staged.toy.home)
+    assert [known[each] for each in opened] == ["toy-1", "toy-1", case.release, case.release]
