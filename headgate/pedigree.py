@@ -55,7 +55,11 @@ _COLUMNS = ("data", "training", "version", "verdicts", "approvals", "alias")
 
 @dataclass(frozen=True)
 class _Box:
-    """A thing: its name, what is said of it, its hint, its colour; dashed if it has not happened."""
+    """A thing: its name, what is said of it, its hint, its colour; dashed if it has not happened.
+
+    Attributes:
+        leads: of an approval, the alias that it leads to, counted from 0.
+    """
 
     name: str
     said: tuple[str, ...] = ()
@@ -65,6 +69,7 @@ class _Box:
 
     column: int = 0
     row: int = 0
+    leads: int = 0
 
     @property
     def x(self) -> int:
@@ -210,11 +215,17 @@ def _approvals(release: Release) -> Iterator[_Box]:
         said, agreed = answer.record, not isinstance(answer.record, Rejected)
         told = (said.person, "agreed" if agreed else "declined", answer.time[:10])
         hint = f"{said.person}, {said.key or 'unsigned'}, slot {answer.seq}"
-        yield _Box(said.role, told, hint, _COLOUR[Verdict.PASS if agreed else Verdict.FAIL], column=4, row=row - 1)
+        colour, to = _COLOUR[Verdict.PASS if agreed else Verdict.FAIL], _leads(release, answer.stage)
+        yield _Box(said.role, told, hint, colour, column=4, row=row - 1, leads=to)
     asked = release.find(ApprovalRequested) is not None
     owed = {role: f"{n} missing" for role, n in release.missing.items()} if asked else {"approvals": "not asked yet"}
     for extra, (role, what) in enumerate(owed.items()):
-        yield _Box(role, (what,), dashed=True, column=4, row=row + extra)
+        about = release.asked.stage if release.asked else None
+        yield _Box(role, (what,), dashed=True, column=4, row=row + extra, leads=_leads(release, about))
+
+
+def _leads(release: Release, stage: str | None) -> int:
+    return next((n for n, terms in enumerate(release.rollout) if terms.name == stage), 0)
 
 
 def _alias(release: Release) -> _Box:
@@ -264,7 +275,7 @@ def _arrows(boxes: _Boxes) -> Iterator[str]:
         yield _path(f"M{boxes.champion.x + _BOX} {boxes.champion.middle}H{verdicts.x + 34}V{foot}", verdicts)
     for box in boxes.approvals:
         yield _across(verdicts, box)
-        yield _across(box, boxes.aliases[0])
+        yield _across(box, boxes.aliases[min(box.leads, len(boxes.aliases) - 1)])
     for earlier, later in zip(boxes.aliases, boxes.aliases[1:], strict=False):
         yield _path(f"M{earlier.x + _BOX // 2} {earlier.y + _TALL}V{later.y - 5}", later)
 

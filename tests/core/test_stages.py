@@ -36,6 +36,7 @@ from headgate.errors import Tampered
 from headgate.history import live, spans
 from headgate.notice import due
 from headgate.oversight import Notify
+from headgate.pedigree import pedigree
 from headgate.phase import Soaked
 from headgate.policy_file import parse
 from headgate.promotion import Seen, refusals
@@ -387,3 +388,13 @@ def test_an_alarm_in_use_stops_a_rollout_until_a_person_ends_it():
         fold(MODEL, forged.ledger.entries)
     say(book, closed(slot, "ranks"), minutes=minutes(book))
     assert step(book.state, book.release("tiny-1"), 0, time_at(10**4)) == Advance(release.rollout[1])
+
+
+def test_the_picture_leads_each_approval_to_what_it_is_about():
+    drawn = pedigree("tiny", in_stage(3).release("tiny-1"), stages=terms(POLICY_OF))
+    # The middles of boxes in one column are 92 apart: three approvals lead to the first alias, two to the third.
+    for approval, alias in ((129, 129), (221, 129), (313, 129), (405, 313), (497, 313)):
+        bend = "" if approval == alias else f"H628V{alias}"
+        assert f'"M618 {approval}{bend}H633"' in drawn
+    for name in ("group employee", "5% of everybody", "everybody", "20 answered"):
+        assert name in drawn
