@@ -137,7 +137,7 @@ def _show_next(release: Release) -> None:
 def _rollout(release: Release) -> str:
     """The stages, which of them are reached, and what the next one takes."""
     names = [f"{'✓' if index < len(release.reached) else '·'} {t.name}" for index, t in enumerate(release.rollout)]
-    here = release.rollout[len(release.reached) - 1]
+    here = release.here
     takes = f"{here.soak_minutes:g} minutes and {here.min_requests:,} requests in {here.name} since"
     return f"{', '.join(names)}; the next takes {takes} {seconds(release.reached[-1].time)}"
 

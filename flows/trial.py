@@ -12,7 +12,7 @@ from rich.console import Console
 
 from flows.progress import line
 from headgate.inquiry import Ask
-from headgate.records import Registered, Trained
+from headgate.records import Trained
 from headgate.release import Release
 from tasks.dispatch import Router
 from tasks.extract import callers
@@ -93,7 +93,7 @@ def _asks(home: Path, folder: Path, office: str, rows: int, *, in_months: bool =
 def _newest(desk: Desk) -> Release:
     """The release of the newest version in use, whose columns are asked for; others leave out what they do not read."""
     state = desk.state()
-    return next(r for r in reversed([*state.releases.values()]) if state.reaches(r) and r.find(Registered))
+    return next(r for r in reversed([*state.releases.values()]) if state.reaches(r))
 
 
 def _followed(home: Path, folder: Path, router: Router, expected: int) -> int:

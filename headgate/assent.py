@@ -11,13 +11,7 @@ from headgate.ledger import Anomaly
 from headgate.phase import Terms
 from headgate.policy_file import parse
 from headgate.record import Record
-from headgate.records import (
-    ApprovalRequested,
-    Approved,
-    PromotionStarted,
-    Rejected,
-    Requested,
-)
+from headgate.records import ApprovalRequested, Approved, PromotionStarted, Rejected, Requested
 from headgate.release import Answer
 from headgate.revocation import revocation_objections
 from headgate.rollout import quorum, terms
@@ -97,7 +91,7 @@ def _revocation(walk: Walk, at: Place, record: WaiverRevoked) -> Iterator[Anomal
 
 def _promotion(walk: Walk, at: Place, record: PromotionStarted) -> Iterator[Anomaly]:
     # By the stages that people were told of, which were compared with the policy's when they were asked.
-    alias = at.release.next_stage.alias if at.release.next_stage else walk.policy(at.release).alias
+    alias = at.release.next_alias(walk.policy(at.release).alias)
     if record.alias != alias:
         yield at.anomaly("other_alias", record.alias, f"{alias}, which is the policy's")
     for answer in at.release.approvals:

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from headgate.assent import AGAIN as ASSENT
-from headgate.assent import excuses_still
+from headgate import assent, inquest
 from headgate.canonical import canonical, digest_of
 from headgate.challenge import Challenges
 from headgate.display import Display, misplaced, misshown, rendered_from
@@ -25,7 +24,6 @@ from headgate.entry import Digest
 from headgate.errors import HeadgateError
 from headgate.excuse import adds, standing
 from headgate.finding import DataReport
-from headgate.inquest import AGAIN
 from headgate.judge import judge
 from headgate.judgement import Judged
 from headgate.ledger import Anomaly, Ledger, examined
@@ -184,7 +182,7 @@ def _excuses(walk: Walk, at: Place, record: Evaluated, again: Judged) -> Iterato
     for waiver in used:
         if not adds(waiver, again, [w for w in used if w.seq < waiver.seq]):
             yield at.anomaly("void_waiver", f"slot {waiver.seq}: {waiver.told()}", "a waiver of a judgement made here")
-    yield from excuses_still(walk, at)
+    yield from assent.excuses_still(walk, at)
 
 
 def _package(walk: Walk, at: Place, record: Packaged) -> Iterator[Anomaly]:
@@ -206,7 +204,7 @@ _AGAIN: dict[type[Record], Callable[[Walk, Place, Any], Iterator[Anomaly]]] = {
     Validated: _data,
     Evaluated: _verdict,
     Packaged: _package,
-    **ASSENT,
-    **AGAIN,
+    **assent.AGAIN,
+    **inquest.AGAIN,
 }
 """What can be computed again, by kind of record."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -73,6 +73,11 @@ class Entry(BaseModel):
 def genesis(model: str) -> str:
     """What the first entry of a model's ledger has in place of a predecessor's digest."""
     return digest_of(canonical({"model": model, "schema": SCHEMA}))
+
+
+def spelled(at: datetime, timespec: str = "milliseconds") -> str:
+    """A moment as the ledger spells it: in UTC, with a Z. The inverse of `moment`, to so many digits."""
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def moment(time: str) -> datetime:

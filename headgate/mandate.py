@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from headgate.canonical import digest_of
-from headgate.entry import Digest, Entry, moment
+from headgate.entry import Digest, Entry, moment, spelled
 from headgate.errors import BadInput, Tampered
 from headgate.package import MANIFEST
 from headgate.plans import INCIDENTS, MONITORING, IncidentPlan, MonitoringPlan
@@ -69,7 +69,7 @@ class Mandate:
         """Until when a person must have begun to answer what a look found that ended at a time."""
         stated = self.answering.incidents
         late = moment(until) + timedelta(hours=stated.respond_hours if stated else UNSTATED_HOURS)
-        return late.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return spelled(late)
 
     def check(self, name: str) -> Check | None:
         """The check of that name, if the plan has it."""

@@ -99,7 +99,7 @@ def _of_stages(state: State, release: Release) -> Iterator[str]:
     for slot in state.accused(release):
         yield f"the alarm of slot {slot} about its version is open; see `headgate respond {state.model}`"
     if release.stage == "rolling" and release.reached[-1].soaked is None:
-        here = release.rollout[len(release.reached) - 1]
+        here = release.here
         long, much = f"{here.soak_minutes:g} minutes", f"{here.min_requests:,} requests"
         yield f"the stage '{here.name}' has not soaked yet: it takes {long} and {much}"
     if release.stage == "rolling" and due is not None and due.roles:

@@ -195,6 +195,11 @@ class Release:
         return self.requests[0].record.rollout if self.requests else ()
 
     @property
+    def here(self) -> Terms:
+        """The newest stage that it has reached. There is one once it is rolling."""
+        return self.rollout[len(self.reached) - 1]
+
+    @property
     def next_stage(self) -> Terms | None:
         """The stage that comes next; None after the last one, or where there was only one."""
         return next(iter(self.rollout[len(self.reached) :]), None)
@@ -204,6 +209,10 @@ class Release:
         """Whom the next stage serves, in words; None for the last one, or where there is only one."""
         due = self.next_stage
         return None if due is None or due == self.rollout[-1] else due.who
+
+    def next_alias(self, only: str) -> str:
+        """The alias of the next stage; `only`, where there is no further one, or people were told of no stages."""
+        return self.next_stage.alias if self.next_stage else only
 
     def last_alias(self, only: str) -> str:
         """The alias of the last stage; `only`, where people were told of no stages."""

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from headgate.entry import moment
 from headgate.phase import Soaked, Terms
 from headgate.policy import Policy
-from headgate.records import (
-    Evaluated,
-)
+from headgate.records import Evaluated
 from headgate.release import Release
 from headgate.standing import State
 
@@ -73,9 +71,8 @@ def lost(state: State, release: Release) -> Retreat | None:
     """That a rollout is over, if so: a stage that it has reached, or the last one, is not where it was any more."""
     if not release.is_rolling:
         return None
-    gone = {one.record.alias for one in release.reached} - set(state.reaches(release))
-    if gone:
-        return Retreat(f"{', '.join(map(repr, sorted(gone)))} is not at its version any more")
+    if gone := state.left(release):
+        return Retreat(f"{', '.join(map(repr, gone))} is not at its version any more")
     last = release.last_alias("")
     if state.aliases.get(last) != release.step(Evaluated).champion:
         return Retreat(f"'{last}' is not at the version any more that the gates compared with")
@@ -91,7 +88,7 @@ def step(state: State, release: Release, answered: int, at: str) -> Step:
     """
     if (gone := lost(state, release)) is not None:
         return gone
-    last, here, due = release.reached[-1], release.rollout[len(release.reached) - 1], release.next_stage
+    last, here, due = release.reached[-1], release.here, release.next_stage
     if due is None:
         return Hold("the last stage is reached")
     if last.soaked is None:

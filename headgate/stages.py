@@ -7,10 +7,7 @@ from datetime import timedelta
 
 from headgate.entry import Entry, moment
 from headgate.phase import Soaked
-from headgate.records import (
-    ApprovalRequested,
-    PromotionStarted,
-)
+from headgate.records import ApprovalRequested, PromotionStarted
 from headgate.release import Reached, Release, Request
 from headgate.standing import State, demand
 
@@ -21,8 +18,9 @@ def begin(state: State, release: Release, entry: Entry, record: PromotionStarted
     Raises:
         Tampered: it may not.
     """
-    due, others = release.next_stage, [r.id for r in state.releases.values() if r.is_rolling and r.id != release.id]
-    demand(not others, entry, f"no other rollout, but {', '.join(others)} has not ended")
+    due, rolling = release.next_stage, state.rolling
+    alone = rolling is None or rolling.id == release.id
+    demand(alone, entry, f"no other rollout, but {rolling and rolling.id} has not ended")
     demand(not state.accused(release), entry, "no open incident of the version in use")
     demand(due is None or record.alias == due.alias, entry, f"the alias of the next stage, '{due and due.alias}'")
     if release.stage == "rolling":
@@ -55,7 +53,7 @@ def soak(state: State, release: Release, entry: Entry, record: Soaked) -> Releas
         Tampered: it has not, or not yet.
     """
     demand(release.stage == "rolling" and state.holds(release), entry, "a release between two stages")
-    terms, last = release.rollout[len(release.reached) - 1], release.reached[-1]
+    terms, last = release.here, release.reached[-1]
     demand(last.soaked is None and record.stage == terms.name, entry, f"the stage '{terms.name}', once")
     enough = record.minutes >= terms.soak_minutes and record.requests >= terms.min_requests
     demand(enough, entry, f"{terms.soak_minutes:g} minutes and {terms.min_requests:,} requests")

@@ -97,7 +97,11 @@ class State:
 
     def holds(self, release: Release) -> bool:
         """Whether every stage that the release has reached is still at its version."""
-        return {one.record.alias for one in release.reached} <= set(self.reaches(release))
+        return not self.left(release)
+
+    def left(self, release: Release) -> tuple[str, ...]:
+        """The aliases of the stages that the release has reached and that are not at its version any more, sorted."""
+        return tuple(sorted({one.record.alias for one in release.reached} - set(self.reaches(release))))
 
     def is_early(self, alias: str) -> bool:
         """Whether an alias is that of a stage before the last one: who is in it can be served the last one's."""

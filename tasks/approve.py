@@ -15,6 +15,7 @@ from prefect.runtime import deployment
 
 from headgate import sshsig
 from headgate.approval import Decision, Statement, moment, namespace, objections, statement
+from headgate.entry import spelled
 from headgate.errors import BadInput
 from headgate.policy import Policy
 from headgate.records import ApprovalRequested, Approved, Rejected
@@ -50,7 +51,7 @@ def _request(policy: Policy, stage: str | None = None) -> ApprovalRequested:
     expires = moment(now()) + timedelta(hours=policy.approval.expires_hours)
     return ApprovalRequested(
         roles=quorum(policy, stage),
-        expires=expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        expires=spelled(expires, "seconds"),
         clicks=policy.approval.ui_click,
         rollout=terms(policy) if stage is None else (),
         stage=stage,

@@ -9,10 +9,7 @@ from headgate.alarm import AlarmClosed, StepTaken
 from headgate.errors import BadInput
 from headgate.mandate import Mandate, mandate
 from headgate.standing import Alarm
-from tasks.record import Desk
-
-LONGEST = 2000
-"""Signs in a note, a reason or a name."""
+from tasks.record import Desk, demand_lines
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def step(home: Path, model: str, slot: int, number: int, *, note: str, who: str)
         raise _unfit(model, f"step {number}", f"one from 1 to {len(one.steps)} of '{one.alarm.record.playbook}'")
     if number in {taken.step for taken in one.alarm.steps}:
         raise _unfit(model, f"step {number}, which was done", "one that was not")
-    _demand_lines(model, note=note, who=who)
+    demand_lines(*_about(model), note=note, who=who)
     record = StepTaken(alarm=slot, step=number, of=one.steps[number - 1], who=who, note=note)
     desk.write(None, record, actor=who)
 
@@ -72,7 +69,7 @@ def close(home: Path, model: str, slot: int, *, reason: str, who: str) -> None:
     """
     desk = Desk(home, model)
     (one,) = called(desk, slot)
-    _demand_lines(model, reason=reason, who=who)
+    demand_lines(*_about(model), reason=reason, who=who)
     desk.write(None, AlarmClosed(alarm=slot, check=one.alarm.record.check, who=who, reason=reason), actor=who)
 
 
@@ -80,12 +77,11 @@ def _mandate(desk: Desk, alarm: Alarm) -> Mandate:
     return mandate(desk.release(alarm.record.release), desk.evidence.get)
 
 
-def _demand_lines(model: str, **given: str) -> None:
-    for what, text in given.items():
-        if not text.strip() or not text.isprintable() or len(text) > LONGEST:
-            expected = f"one line of at most {LONGEST:,} visible signs"
-            raise _unfit(model, f"{what} {text!r}", expected)
+def _about(model: str) -> tuple[str, str]:
+    """What errors speak of, and what to do next."""
+    return f"alarm of {model}", f"see `headgate respond {model}`"
 
 
 def _unfit(model: str, got: str, expected: str) -> BadInput:
-    return BadInput(f"alarm of {model}", got=got, expected=expected, next_step=f"see `headgate respond {model}`")
+    subject, next_step = _about(model)
+    return BadInput(subject, got=got, expected=expected, next_step=next_step)

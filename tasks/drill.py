@@ -10,10 +10,7 @@ from headgate.alarm import Drilled
 from headgate.errors import BadInput
 from headgate.mandate import Mandate, mandate
 from headgate.records import KINDS, Packaged
-from tasks.record import Desk, now
-
-LONGEST = 2000
-"""Signs in a note or a name."""
+from tasks.record import Desk, demand_lines, now
 
 Ask = Callable[[int, str], str]
 """Shows a step by its number and its text, waits until it was done, and gives what was found."""
@@ -52,7 +49,7 @@ def drill(home: Path, model: str, situation: str, ask: Ask, *, who: str) -> Dril
     if not steps:
         names = sorted(s.name for s in known.answering.situations)
         raise _unfit(model, f"situation '{situation}'", f"one of {', '.join(names)}")
-    _demand_line(model, "who", who)
+    demand_lines(*_about(model), who=who)
     started = now()
     took = [_timed(model, ask, number, step) for number, step in enumerate(steps, 1)]
     record = Drilled(
@@ -72,14 +69,15 @@ def drill(home: Path, model: str, situation: str, ask: Ask, *, who: str) -> Dril
 def _timed(model: str, ask: Ask, number: int, step: str) -> tuple[float, str]:
     begun = time.monotonic()
     note = ask(number, step)
-    _demand_line(model, "note", note or "-")
+    demand_lines(*_about(model), note=note or "-")
     return round(time.monotonic() - begun, 1), note
 
 
-def _demand_line(model: str, what: str, text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text) > LONGEST:
-        raise _unfit(model, f"{what} {text!r}", f"one line of at most {LONGEST:,} visible signs")
+def _about(model: str) -> tuple[str, str]:
+    """What errors speak of, and what to do next."""
+    return f"drill of {model}", f"see `headgate drill {model}`"
 
 
 def _unfit(model: str, got: str, expected: str) -> BadInput:
-    return BadInput(f"drill of {model}", got=got, expected=expected, next_step=f"see `headgate drill {model}`")
+    subject, next_step = _about(model)
+    return BadInput(subject, got=got, expected=expected, next_step=next_step)

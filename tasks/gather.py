@@ -16,7 +16,7 @@ import numpy as np
 
 from headgate.batch import Batch
 from headgate.cells import of_numbers, of_texts
-from headgate.entry import moment
+from headgate.entry import moment, spelled
 from headgate.errors import HeadgateError, Unavailable
 from headgate.flags import NOBODY
 from headgate.mandate import Mandate
@@ -31,11 +31,11 @@ from headgate.tally import count
 from headgate.telemetry import Line, Outcome, Served
 from tasks import overhear
 from tasks.column import kind_of
-from tasks.load import frame_of, opened, read_table, verified_once
+from tasks.load import frame_of, opened
 from tasks.predict import custom_scores, labels_of, predictions, slice_columns
 from tasks.record import Desk
 from tasks.steady import steady
-from tasks.stream import types_of
+from tasks.stream import types_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,12 +138,8 @@ class Hour:
 
 
 def _hour(reference: Reference, window: Window, hour: Hour, labelled: int | None = None) -> Profile:
-    since, until = _time(window.since), _time(window.until)
+    since, until = spelled(window.since), spelled(window.until)
     return profile(reference, since, until, hour.lines, torn=hour.torn, repeated=hour.repeated, labelled=labelled)
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _summed(parts: Iterator[Profile]) -> Profile:
@@ -177,7 +173,7 @@ def _lines(desk: Desk, kind: type[L], since: datetime, until: datetime) -> Itera
         )
     yield [], 0  # an hour of which there is no file is one in which nothing was asked
     last = f"{until.astimezone(UTC):%Y-%m-%dT%H}"
-    paths = overhear.files(desk.home, desk.model, kind, _time(since))
+    paths = overhear.files(desk.home, desk.model, kind, spelled(since))
     for hour, of_it in groupby(paths, lambda path: path.parent.name):
         if hour <= last:
             found = [one for path in of_it for one in overhear.lines(path, kind)]
@@ -187,7 +183,7 @@ def _lines(desk: Desk, kind: type[L], since: datetime, until: datetime) -> Itera
 def _performance(desk: Desk, known: Mandate, reference: Reference, check: Check, window: Window) -> Seen:
     policy = _narrowed(known.policy, check)
     labels = _labels(desk, window)
-    types, parts = _types(desk, _evaluation(desk, known)), []
+    types, parts = types_in(desk.home, _evaluation(desk, known)), []
 
     def batches() -> Iterator[Batch]:
         for hour in _hours(desk, window):
@@ -220,11 +216,6 @@ def _narrowed(policy: Policy, check: Check) -> Policy:
 
 def _evaluation(desk: Desk, known: Mandate) -> Table:
     return desk.release(known.release).step(Snapshot).evaluation
-
-
-def _types(desk: Desk, rows: Table) -> Mapping[str, Any]:
-    path = verified_once(desk.home, rows)
-    return types_of(path) or dict(read_table(path).dtypes)
 
 
 def _batch(policy: Policy, lines: Sequence[Served], labels: Sequence[Label], types: Mapping[str, Any]) -> Batch:

@@ -23,15 +23,15 @@ from headgate.canonical import digest_of
 from headgate.errors import BadInput, HeadgateError, Tampered, Unavailable
 from headgate.inquiry import Scalar
 from headgate.policy import Policy
-from headgate.records import Registered, Snapshot, Table, Trained
+from headgate.records import Registered, Snapshot, Trained
 from headgate.release import Release
 from tasks.alter import kind_of, table_of
 from tasks.answer import REFUSALS
-from tasks.load import fetch, opened, read_table, snapshot_path, verified_once
+from tasks.load import fetch, opened, snapshot_path
 from tasks.predict import predictions
 from tasks.record import Desk
 from tasks.steady import steady
-from tasks.stream import types_of
+from tasks.stream import types_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,13 +276,8 @@ def _empty(desk: Desk, release: Release) -> pd.DataFrame:
 
     table, features = release.step(Snapshot).training, release.step(Trained).features
     here = snapshot_path(desk.home, table.digest, table.suffix).exists()
-    types = _by_rows(desk, table) if here else _by_signature(desk, release.step(Registered))
+    types = types_in(desk.home, table) if here else _by_signature(desk, release.step(Registered))
     return pd.DataFrame({name: pd.Series([], dtype=types[name]) for name in features}, columns=list(features))
-
-
-def _by_rows(desk: Desk, table: Table) -> Mapping[str, Any]:
-    path = verified_once(desk.home, table)
-    return types_of(path) or dict(read_table(path).dtypes)
 
 
 def _by_signature(desk: Desk, registered: Registered) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from headgate.alarm import Monitored
-from headgate.entry import moment
+from headgate.entry import moment, spelled
 from headgate.errors import HeadgateError, SlotTaken
 from headgate.mandate import FILES, Mandate, in_use_since, mandate, strayed
 from headgate.markdown import bullets, escaped, table
@@ -130,7 +130,7 @@ def _look(desk: Desk, release: Release, known: Mandate, aliases: tuple[str, ...]
         plan=known.plan,
         incidents=known.incidents,
         until=until,
-        due=_later(until, minutes=known.every_minutes),
+        due=spelled(moment(until) + timedelta(minutes=known.every_minutes)),
         verdict=found.verdict,
         findings=desk.evidence.put(found.to_bytes()),
         reference=None if reference is None else desk.evidence.put(reference.to_bytes()),
@@ -196,11 +196,6 @@ def _strayed(desk: Desk, release: Release) -> tuple[str, ...]:
         except OSError:
             found[name] = None
     return strayed(release, desk.evidence.get(release.step(Packaged).package), found)
-
-
-def _later(time: str, *, minutes: float) -> str:
-    at = moment(time) + timedelta(minutes=minutes)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def shown(model: str, watched: Watched) -> str:

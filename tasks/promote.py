@@ -120,16 +120,11 @@ def _is_live(registry: MlflowClient, state: State, release: Release) -> bool:
     return alias_version(registry, state.model, done.alias) == done.new
 
 
-def _alias(release: Release, policy: Policy) -> str:
-    """The alias that a promotion moves now."""
-    return release.next_stage.alias if release.next_stage else policy.alias
-
-
 def _refusals(
     desk: Desk, registry: MlflowClient, case: Case, policy: Policy, ledger: Ledger, state: State
 ) -> tuple[str, ...]:
     release = state.release(case.release)
-    registered, alias = release.step(Registered), _alias(release, policy)
+    registered, alias = release.step(Registered), release.next_alias(policy.alias)
     seen = Seen(
         live=alias_version(registry, case.model, alias),
         changed=changed_files(fetch(desk.home, registered.source), proof_of(desk, registered)),
@@ -178,7 +173,7 @@ def _waivers(desk: Desk, case: Case, policy: Policy, ledger: Ledger, release: Re
 
 
 def _intention(state: State, release: Release, policy: Policy) -> PromotionStarted:
-    alias = _alias(release, policy)
+    alias = release.next_alias(policy.alias)
     return PromotionStarted(
         alias=alias,
         old=state.aliases.get(alias),

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from headgate.canonical import canonical, parse
-from headgate.entry import Digest
-from headgate.errors import SlotTaken
+from headgate.entry import Digest, spelled
+from headgate.errors import BadInput, SlotTaken
 from headgate.evidence import Evidence
 from headgate.following import Following
 from headgate.home import Home
@@ -29,6 +29,9 @@ from tasks.place import store_of
 from tasks.unlock import signer, verifier
 
 _TRIES = 8
+
+LONGEST = 2000
+"""Signs in a reason, a note or a name."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,18 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def demand_lines(subject: str, next_step: str, **given: str) -> None:
+    """Nothing, if each of these texts is what may be recorded of a person: one line of visible signs.
+
+    Raises:
+        BadInput: one of them is not.
+    """
+    for what, text in given.items():
+        if not text.strip() or not text.isprintable() or len(text) > LONGEST:
+            expected = f"one line of at most {LONGEST:,} visible signs"
+            raise BadInput(subject, got=f"{what} {text!r}", expected=expected, next_step=next_step)
+
+
 def now() -> str:
     """The time, in UTC, as the ledger spells it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return spelled(datetime.now(UTC))

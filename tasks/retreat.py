@@ -32,10 +32,7 @@ def take_back(
         Unavailable: MLflow does not answer. The intention stays open, and the next run settles it.
     """
     finish(desk, registry)
-    done = []
-    for alias in desk.state().reaches(release):
-        done.append(_one(desk, registry, alias, why, who, to))
-    return tuple(done)
+    return tuple(_one(desk, registry, alias, why, who, to) for alias in desk.state().reaches(release))
 
 
 def back_out(desk: Desk, release: Release, *, why: str, who: str) -> None:

@@ -36,19 +36,21 @@ def roll(case: Case) -> tuple[str, ...]:
     Raises:
         Tampered, Unavailable: as `tasks.promote`.
     """
+    desk = Desk(case.home, case.model)
     for _ in range(MOST_STEPS):
-        _end_what_is_lost(case)
-        stage = standing(case).stage
-        if stage in ("approved", "promoting"):
-            refused = promote.fn(case)
-            if refused:
+        state = desk.state()
+        release = state.release(case.release)
+        # What somebody began to take back is ended, whatever it waits for; an open promotion is settled first.
+        if release.stage == "rolling" or (release.stage != "promoting" and lost(state, release)):
+            if (held := _step(case, desk, state, release)) is not None:
+                return held
+        elif release.stage in ("approved", "promoting"):
+            if refused := promote.fn(case):
                 return refused
-        elif stage == "rejected":
+        elif release.stage == "rejected":
             halt.fn(case)
-        elif stage != "rolling":
+        else:
             return ()
-        elif (held := _step(case)) is not None:
-            return held
     return (f"more than {MOST_STEPS} steps were due at once",)
 
 
@@ -89,20 +91,9 @@ def roll_on(home: Path, model: str) -> Rolled | None:
     return Rolled(case, desk.ledger().size > before, held)
 
 
-def _end_what_is_lost(case: Case) -> None:
-    """End a rollout that somebody began to take back, whatever it waits for."""
-    desk = Desk(case.home, case.model)
-    state = desk.state()
-    release = state.release(case.release)
-    if release.stage != "promoting" and (gone := lost(state, release)) is not None:
-        call_off(desk, release, why=gone.why, who="pipeline")
-
-
-def _step(case: Case) -> tuple[str, ...] | None:
+def _step(case: Case, desk: Desk, state: State, release: Release) -> tuple[str, ...] | None:
     """Do one thing; None if there may be another one."""
-    desk = Desk(case.home, case.model)
-    state = desk.state()
-    due = _due(desk, state, state.release(case.release))
+    due = _due(desk, state, release)
     if isinstance(due, Hold):
         return (due.why,)
     if isinstance(due, Soaked):
@@ -111,7 +102,7 @@ def _step(case: Case) -> tuple[str, ...] | None:
         ask_about(case, due.stage.name)
         _offer(case, due.stage.name)
     elif isinstance(due, Retreat):
-        call_off(desk, state.release(case.release), why=due.why, who="pipeline")
+        call_off(desk, release, why=due.why, who="pipeline")
     elif isinstance(due, Advance):
         return promote.fn(case) or None
     return None
@@ -124,8 +115,8 @@ def _offer(case: Case, stage: str) -> None:
 
 
 def _due(desk: Desk, state: State, release: Release) -> Step:
-    if release.reached[-1].soaked is not None:
-        return step(state, release, 0, now())
+    if release.reached[-1].soaked is not None or lost(state, release):
+        return step(state, release, 0, now())  # whatever was answered
     at = now()
     found = step(state, release, _answered(desk, release, closely=False), at)
     # Looked at every minute, and read line by line once: before it is recorded that it was enough.
@@ -134,6 +125,5 @@ def _due(desk: Desk, state: State, release: Release) -> Step:
 
 def _answered(desk: Desk, release: Release, *, closely: bool) -> int:
     """How many requests the newest stage answered with this version since it was reached."""
-    last, here = release.reached[-1], release.rollout[len(release.reached) - 1]
-    wanted = Wanted(here.name, release.step(Registered).version, last.time)
+    wanted = Wanted(release.here.name, release.step(Registered).version, release.reached[-1].time)
     return answered(desk.home, desk.model, wanted, closely=closely)

@@ -15,14 +15,11 @@ from headgate.records import PromotionStarted, PromotionUndone
 from headgate.release import Release, version_of
 from tasks.connect import alias_version, client
 from tasks.move import close, finish, guarding, put
-from tasks.record import Desk, slug
+from tasks.record import Desk, demand_lines, slug
 from tasks.retreat import call_off, take_back
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-LONGEST = 2000
-"""Signs in a reason or a name."""
 
 
 @task(name="rollback", cache_policy=NO_CACHE)
@@ -53,8 +50,8 @@ def roll_back(home: Path, model: str, *, reason: str, who: str, to: int | None =
         BadInput: no reason is given, or there is no version to go back to.
         Unavailable: MLflow does not answer. The intention stays open, and the next run settles it.
     """
-    for what, text in (("reason", reason), ("who", who)):
-        _demand_line(model, what, text)
+    why = "say who asks, and why: it is recorded, and others act on it"
+    demand_lines(f"rollback of {model}", why, reason=reason, who=who)
     desk = Desk(home, model)
     registry = client(desk.home)
     _give_up(desk, registry, who)
@@ -95,13 +92,3 @@ def _give_up(desk: Desk, registry: MlflowClient, who: str) -> None:
         put(registry, desk.model, record.alias, record.old)
     why = f"{who} asked for a rollback"
     close(desk, intention, PromotionUndone(alias=record.alias, now=record.old, started=intention.seq, why=why))
-
-
-def _demand_line(model: str, what: str, text: str) -> None:
-    if not text.strip() or not text.isprintable() or len(text) > LONGEST:
-        raise BadInput(
-            f"rollback of {model}",
-            got=f"{what} {text!r}",
-            expected=f"one line of at most {LONGEST:,} visible signs",
-            next_step="say who asks, and why: it is recorded, and others act on it",
-        )

@@ -148,8 +148,10 @@ def wrong(home: Path) -> dict[str, Anomaly]:
     Raises:
         Unavailable: the store does not answer, or the file cannot be read.
     """
-    if _differing(home):
-        time.sleep(AGAIN)
+    found = _differing(home)
+    if not found:
+        return found
+    time.sleep(AGAIN)
     return _differing(home)
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headgate.home import Home
 from headgate.records import Table
-from tasks.load import read_table
+from tasks.load import read_table, verified_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,16 @@ def types_of(path: Path) -> Types:
         gappy = [name for name in dense.index if dense[name] != gaps[name] and _has_gaps(file, name)]
         coded = {field.name: _category(file, field.name) for field in schema if pa.types.is_dictionary(field.type)}
     return {**dense, **gaps[gappy], **coded}
+
+
+def types_in(home: Home, table: Table) -> Types:
+    """The types of a snapshot's columns, also where it is a CSV file, which is read for that.
+
+    Raises:
+        Tampered: the snapshot's bytes are not those that were pinned.
+    """
+    path = verified_once(home, table)
+    return types_of(path) or dict(read_table(path).dtypes)
 
 
 def rows_of(path: Path, table: Table) -> int:

@@ -20,6 +20,7 @@ from tasks.alter import table_of
 from tasks.hold import Opened, Refused, Versions
 from tasks.load import file_digest, frame_of, snapshot_path
 from tasks.predict import predictions
+from tasks.stream import types_in
 
 COLUMNS = {
     "small": pd.Series([1, 2], dtype="int8"),
@@ -109,7 +110,7 @@ def test_rows_have_the_types_of_the_training_table(stage: Stage, policy: Policy)
     place = snapshot_path(stage.desk.home, table.digest, ".parquet")
     place.parent.mkdir(parents=True, exist_ok=True)
     path.rename(place)
-    types = hold._by_rows(stage.desk, table)
+    types = types_in(stage.desk.home, table)
     assert {name: types[name] for name in frame} == dict(frame_of(stage.desk.home, table).dtypes)
     empty = pd.DataFrame({name: pd.Series([], dtype=types[name]) for name in frame})
     opened = Opened(None, empty, policy)
